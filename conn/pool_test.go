@@ -1,0 +1,380 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// fakeSession is a session without a server.
+type fakeSession struct {
+	id     int
+	mu     sync.Mutex
+	err    error
+	noops  int
+	closed bool
+	srv    *fakeServer
+}
+
+func (s *fakeSession) Home() string                                     { return "/" }
+func (s *fakeSession) List(context.Context, string) (Listing, error)    { return Listing{}, nil }
+func (s *fakeSession) Stat(context.Context, string) (Entry, error)      { return Entry{}, nil }
+func (s *fakeSession) Remove(context.Context, string, Kind) error       { return nil }
+func (s *fakeSession) Rename(context.Context, string, string) error     { return nil }
+func (s *fakeSession) Mkdir(context.Context, string) error              { return nil }
+func (s *fakeSession) Chmod(context.Context, string, fs.FileMode) error { return nil }
+func (s *fakeSession) SetTime(context.Context, string, time.Time) error { return nil }
+func (s *fakeSession) StatBatch(context.Context, []string) ([]StatResult, error) {
+	return nil, nil
+}
+func (s *fakeSession) Open(context.Context, string, int64) (Download, error) { return nil, io.EOF }
+func (s *fakeSession) Store(context.Context, string, io.Reader, Commit) (Entry, error) {
+	return Entry{}, nil
+}
+
+func (s *fakeSession) Noop(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noops++
+	return s.err
+}
+
+func (s *fakeSession) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+func (s *fakeSession) breakWith(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+func (s *fakeSession) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.closed = true
+		s.srv.left(s)
+	}
+	return nil
+}
+
+// fakeServer lets max sessions in.
+type fakeServer struct {
+	mu     sync.Mutex
+	max    int
+	dials  int
+	open   map[*fakeSession]bool
+	failed error // of every dial, if set
+}
+
+func newFakeServer(max int) *fakeServer {
+	return &fakeServer{max: max, open: make(map[*fakeSession]bool)}
+}
+
+func (v *fakeServer) dial(context.Context) (Session, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.dials++
+	if v.failed != nil {
+		return nil, v.failed
+	}
+	if len(v.open) >= v.max {
+		return nil, &Error{Op: "login", Code: 421, Outcome: NotExecuted, Err: ErrTooMany}
+	}
+	s := &fakeSession{id: v.dials, srv: v}
+	v.open[s] = true
+	return s, nil
+}
+
+func (v *fakeServer) left(s *fakeSession) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.open, s)
+}
+
+func (v *fakeServer) counts() (open, dials int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.open), v.dials
+}
+
+func withPool(t *testing.T, serverMax, poolMax int, test func(t *testing.T, v *fakeServer, p *Pool)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		v := newFakeServer(serverMax)
+		p := NewPool(v.dial, PoolOptions{Max: poolMax})
+		test(t, v, p)
+		p.Close()
+		if open, _ := v.counts(); open != 0 {
+			t.Errorf("%d sessions are open after Close", open)
+		}
+	})
+}
+
+func acquire(t *testing.T, p *Pool, c Class) *Lease {
+	t.Helper()
+	l, err := p.Acquire(t.Context(), c, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestPoolReusesSessions(t *testing.T) {
+	withPool(t, 8, 8, func(t *testing.T, v *fakeServer, p *Pool) {
+		for range 3 {
+			acquire(t, p, Metadata).Release()
+		}
+		if _, dials := v.counts(); dials != 1 {
+			t.Errorf("%d dials for three commands in turn, want 1", dials)
+		}
+	})
+}
+
+func TestPoolReplacesBrokenSessions(t *testing.T) {
+	withPool(t, 8, 8, func(t *testing.T, v *fakeServer, p *Pool) {
+		l := acquire(t, p, Metadata)
+		first := l.Session.(*fakeSession)
+		l.Release()
+		first.breakWith(io.EOF) // while idle
+		l = acquire(t, p, Metadata)
+		defer l.Release()
+		if l.Session == first {
+			t.Error("a broken session was handed out")
+		}
+		if open, _ := v.counts(); open != 1 {
+			t.Errorf("%d sessions open, want 1: the broken one must be closed", open)
+		}
+	})
+}
+
+func TestPoolKeepsOneForMetadata(t *testing.T) {
+	withPool(t, 3, 3, func(t *testing.T, v *fakeServer, p *Pool) {
+		a, b := acquire(t, p, Transfer), acquire(t, p, Transfer)
+		got := make(chan *Lease)
+		go func() { got <- acquire(t, p, Transfer) }()
+		synctest.Wait()
+		m := acquire(t, p, Metadata) // at once, although a transfer waits
+		select {
+		case <-got:
+			t.Error("a transfer took the session kept for metadata")
+		default:
+		}
+		m.Release()
+		a.Release()
+		(<-got).Release()
+		b.Release()
+	})
+}
+
+func TestPoolForegroundFirst(t *testing.T) {
+	withPool(t, 2, 2, func(t *testing.T, v *fakeServer, p *Pool) {
+		a, b := acquire(t, p, Metadata), acquire(t, p, Metadata)
+		order := make(chan Class, 3)
+		for _, c := range []Class{Background, Transfer, Metadata} {
+			go func() {
+				l := acquire(t, p, c)
+				order <- c
+				l.Release()
+			}()
+			synctest.Wait()
+		}
+		a.Release()
+		synctest.Wait()
+		b.Release()
+		for _, want := range []Class{Metadata, Transfer, Background} {
+			if got := <-order; got != want {
+				t.Errorf("class %d went before %d", got, want)
+			}
+		}
+	})
+}
+
+// With one session, a metadata command gets that of a stream that nobody
+// waits for, after a moment.
+func TestPoolTakesOver(t *testing.T) {
+	withPool(t, 1, 8, func(t *testing.T, v *fakeServer, p *Pool) {
+		stream := acquire(t, p, Transfer)
+		start := time.Now()
+		stream.OnTakeover(func() { go stream.Release() })
+		l := acquire(t, p, Metadata)
+		defer l.Release()
+		if waited := time.Since(start); waited > 2*takeoverAfter {
+			t.Errorf("waited %v", waited)
+		}
+	})
+}
+
+func TestPoolDoesNotTakeOverWhatSomebodyWaitsFor(t *testing.T) {
+	withPool(t, 1, 1, func(t *testing.T, v *fakeServer, p *Pool) {
+		stream := acquire(t, p, Transfer)
+		stream.OnTakeover(func() { t.Error("taken over") })
+		stream.OnTakeover(nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := p.Acquire(ctx, Metadata, false); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		stream.Release()
+		acquire(t, p, Metadata).Release() // the one that gave up lost no wake-up
+	})
+}
+
+func TestPoolLearnsTheLimitAndTriesAgain(t *testing.T) {
+	withPool(t, 2, 8, func(t *testing.T, v *fakeServer, p *Pool) {
+		a, b := acquire(t, p, Metadata), acquire(t, p, Metadata)
+		got := make(chan *Lease)
+		go func() { got <- acquire(t, p, Metadata) }()
+		synctest.Wait()
+		if l := p.Status().Limit; l != 2 {
+			t.Errorf("limit %d, want 2", l)
+		}
+		a.Release()
+		(<-got).Release()
+		v.mu.Lock()
+		v.max = 8
+		v.mu.Unlock()
+		time.Sleep(2 * raiseAfter) // virtual
+		synctest.Wait()
+		if l := p.Status().Limit; l <= 2 {
+			t.Errorf("limit is still %d", l)
+		}
+		b.Release()
+	})
+}
+
+func TestPoolFullServerFails(t *testing.T) {
+	withPool(t, 0, 8, func(t *testing.T, v *fakeServer, p *Pool) {
+		start := time.Now()
+		err := p.Connect(t.Context())
+		if !errors.Is(err, ErrTooMany) || OutcomeOf(err) != NotExecuted {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+func TestPoolRetryRule(t *testing.T) {
+	unknown := &Error{Op: "LIST", Outcome: Unknown, Err: io.EOF}
+	for _, c := range []struct {
+		name   string
+		err    error
+		repeat Repeat
+		runs   int
+	}{
+		{"refused", &Error{Outcome: Refused, Err: fs.ErrNotExist}, Repeatable, 1},
+		{"not executed", &Error{Outcome: NotExecuted, Err: io.EOF}, Once, 2},
+		{"unknown, once", unknown, Once, 1},
+		{"unknown, repeatable", unknown, Repeatable, 2},
+		{"timeout", &Error{Outcome: Unknown, Err: ErrTimeout}, Repeatable, 1},
+		{"foreign error", errors.New("disk"), Repeatable, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			withPool(t, 8, 8, func(t *testing.T, v *fakeServer, p *Pool) {
+				var used []Session
+				err := p.Run(t.Context(), Metadata, c.repeat, func(_ context.Context, s Session) error {
+					used = append(used, s)
+					if OutcomeOf(c.err) != Refused {
+						s.(*fakeSession).breakWith(c.err)
+					}
+					return c.err
+				})
+				if !errors.Is(err, c.err) || len(used) != c.runs {
+					t.Errorf("%d runs, error %v; want %d", len(used), err, c.runs)
+				}
+				if len(used) == 2 && used[0] == used[1] {
+					t.Error("repeated on the same session")
+				}
+			})
+		})
+	}
+}
+
+// An interrupted call has a moment to end by itself.
+func TestPoolInterrupt(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		takes time.Duration
+		fails bool
+	}{{"ends in time", interruptGrace / 2, false}, {"hangs", time.Hour, true}} {
+		t.Run(c.name, func(t *testing.T) {
+			withPool(t, 8, 8, func(t *testing.T, v *fakeServer, p *Pool) {
+				ctx, interrupt := context.WithCancel(t.Context())
+				interrupt()
+				err := p.Run(ctx, Metadata, Repeatable, func(ctx context.Context, s Session) error {
+					select {
+					case <-time.After(c.takes):
+						return nil
+					case <-ctx.Done():
+						s.(*fakeSession).breakWith(ctx.Err())
+						return &Error{Op: "STAT", Outcome: Unknown, Err: context.Cause(ctx)}
+					}
+				})
+				if c.fails != errors.Is(err, context.Canceled) || !c.fails && err != nil {
+					t.Errorf("got %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestPoolClosesIdleSessions(t *testing.T) {
+	withPool(t, 8, 8, func(t *testing.T, v *fakeServer, p *Pool) {
+		a, b := acquire(t, p, Metadata), acquire(t, p, Metadata)
+		last := b.Session.(*fakeSession)
+		a.Release()
+		b.Release()
+		time.Sleep(2 * idleClose)
+		synctest.Wait()
+		if open, _ := v.counts(); open != 1 {
+			t.Errorf("%d sessions open after a while, want the last one", open)
+		}
+		if last.noops == 0 {
+			t.Error("the last session got no NOOP")
+		}
+		time.Sleep(2 * lastIdleClose)
+		synctest.Wait()
+		if open, _ := v.counts(); open != 0 {
+			t.Errorf("%d sessions open after a long while, want none", open)
+		}
+	})
+}
+
+// Many callers, sessions that break at random and a server that lets few in:
+// nobody is left waiting, and the limit holds.
+func TestPoolStress(t *testing.T) {
+	withPool(t, 4, 8, func(t *testing.T, v *fakeServer, p *Pool) {
+		var wg sync.WaitGroup
+		for i := range 64 {
+			wg.Go(func() {
+				for k := range 20 {
+					err := p.Run(t.Context(), Class(i%int(numClasses)), Once, func(_ context.Context, s Session) error {
+						time.Sleep(time.Duration(i+k) * time.Millisecond)
+						if (i+k)%7 == 0 {
+							s.(*fakeSession).breakWith(io.EOF)
+						}
+						return nil
+					})
+					if err != nil {
+						t.Error(fmt.Errorf("caller %d: %w", i, err))
+					}
+				}
+			})
+		}
+		wg.Wait()
+		if s := p.Status(); s.Busy != 0 || s.Open > 4 {
+			t.Errorf("afterwards %+v", s)
+		}
+	})
+}

@@ -1,0 +1,111 @@
+package conn
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"time"
+)
+
+// Session is one logged-in connection to the server. It is used by one
+// goroutine at a time; the Pool sees to that. Paths are absolute server paths
+// of bytes, separated by "/"; a component with NUL, CR or LF is refused with
+// ErrInvalidName before anything is sent.
+//
+// Every verb ends in one of four ways (see Outcome): done (nil), refused by
+// the server, not executed, or unknown. An error that is not a refusal leaves
+// the session broken: Err then returns it, and the pool replaces the session.
+//
+// When ctx ends during a verb, the session is broken too, and the verb
+// returns within a moment with an error that wraps ctx's.
+type Session interface {
+	// List reads a directory. Listing.Complete tells whether names that are
+	// not in it can be taken as absent. "." and ".." are never in it.
+	// ErrNotExist, ErrNotDir, ErrPermission.
+	List(ctx context.Context, dir string) (Listing, error)
+
+	// Stat asks for size and time of one file in one round trip (SIZE and
+	// MDTM in one packet, or MLST). For directories it returns KindDir where
+	// the server can tell, else ErrNotExist or ErrIsDir.
+	Stat(ctx context.Context, path string) (Entry, error)
+
+	// StatBatch is Stat for many files of one directory in one round trip
+	// where the server can. The i-th result belongs to paths[i].
+	StatBatch(ctx context.Context, paths []string) ([]StatResult, error)
+
+	// Open starts a download at offset bytes. The session is busy until the
+	// Download is closed. ErrNotExist, ErrPermission, ErrIsDir.
+	Open(ctx context.Context, path string, offset int64) (Download, error)
+
+	// Store uploads r to path and commits it; see Commit. The error of a
+	// source that fails (r) is returned as it is, wrapped in an Error whose
+	// outcome is NotExecuted if path cannot have changed and Unknown else;
+	// the data connection is then reset so that the server cannot take the
+	// part for the whole. The Entry describes the file as it is now on the server:
+	// Size always, Time and Mode where known.
+	Store(ctx context.Context, path string, r io.Reader, c Commit) (Entry, error)
+
+	// Remove deletes a file, a symlink or an empty directory; the kind, from
+	// a listing, selects DELE or RMD. Whether the directory is empty is the
+	// caller's business: some servers' RMD removes trees.
+	Remove(ctx context.Context, path string, kind Kind) error
+
+	// Rename moves from to to; most servers replace a file there.
+	Rename(ctx context.Context, from, to string) error
+
+	// Mkdir creates a directory. ErrExist, ErrNotExist, ErrPermission.
+	Mkdir(ctx context.Context, path string) error
+
+	// Chmod sets permission bits. errors.ErrUnsupported where the server cannot.
+	Chmod(ctx context.Context, path string, mode fs.FileMode) error
+
+	// SetTime sets the modification time, to the second.
+	// errors.ErrUnsupported where the server cannot.
+	SetTime(ctx context.Context, path string, t time.Time) error
+
+	// Home returns the login directory, absolute. It costs no round trip.
+	Home() string
+
+	// Noop keeps the session alive.
+	Noop(ctx context.Context) error
+
+	// Err returns nil as long as the session can be used.
+	Err() error
+
+	// Close ends the session without waiting for the server. It may be called
+	// at any time and from any goroutine, also during a verb, which then fails.
+	Close() error
+}
+
+// Listing is a directory as the server listed it.
+type Listing struct {
+	Entries  []Entry  // in the order of the server; no name twice
+	Complete bool     // false if the server cut it or lines could not be read
+	Refused  []string // lines and names that were not taken, at most 10, for the log
+	NRefused int      // how many they were
+}
+
+// StatResult is the outcome of one file of a StatBatch.
+type StatResult struct {
+	Entry Entry
+	Err   error
+}
+
+// Download is the data of one RETR. Read returns io.EOF only once the server
+// said that the transfer is complete; an early end is an error that wraps
+// io.ErrUnexpectedEOF or the server's refusal. Close before EOF gives the
+// transfer up; it may take until the server's reply to that is read.
+type Download interface {
+	io.ReadCloser
+}
+
+// Commit says what Store does around the upload, in as few round trips as
+// the server allows.
+type Commit struct {
+	Size     int64       // bytes that r gives; the server's SIZE must agree afterwards, else ErrShortStore
+	Time     time.Time   // modification time to set, where the server can; zero: leave
+	Mode     fs.FileMode // permission bits to set if SetMode, where the server can
+	SetMode  bool
+	Base     Version // what must be at the final path just before the upload: else ErrConflict; AnyVersion: do not look
+	RenameTo string  // after the checks, the final path to rename to; empty: path is final
+}

@@ -1,0 +1,183 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"syscall"
+	"time"
+
+	gofs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"ftpfs/conn"
+	"ftpfs/fs/transfer"
+)
+
+// handle is an open file.
+type handle struct {
+	n    *node
+	t    *transfer.Handle
+	mode openMode
+}
+
+// No Allocater: fallocate(1) falls back to writing; no CopyFileRanger: the
+// kernel copies.
+var (
+	_ gofs.FileReader   = (*handle)(nil)
+	_ gofs.FileWriter   = (*handle)(nil)
+	_ gofs.FileFlusher  = (*handle)(nil)
+	_ gofs.FileFsyncer  = (*handle)(nil)
+	_ gofs.FileReleaser = (*handle)(nil)
+)
+
+// Open opens a file; O_TRUNC comes with it.
+func (n *node) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
+	t, err := n.m.transfer.Open(ctx, n.path(), transfer.How{
+		Write:    flags&syscall.O_ACCMODE != syscall.O_RDONLY,
+		Truncate: flags&syscall.O_TRUNC != 0,
+	})
+	if err != nil {
+		return nil, 0, n.errno("open", err)
+	}
+	h, fuseFlags := n.handle(t)
+	return h, fuseFlags, 0
+}
+
+// handle returns the FUSE side of an open file and its open flags: the page
+// cache is kept if it holds the bytes that the handle reads.
+func (n *node) handle(t *transfer.Handle) (*handle, uint32) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	h := &handle{n: n, t: t, mode: n.modes.choose(cached)}
+	var flags uint32
+	if c := t.Content(); c != nil && c == n.content {
+		flags |= fuse.FOPEN_KEEP_CACHE
+	}
+	n.content = nil
+	return h, flags
+}
+
+// Create creates and opens a file.
+func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*gofs.Inode, gofs.FileHandle, uint32, syscall.Errno) {
+	p, err := n.childPath(name)
+	if err != nil {
+		return nil, nil, 0, n.errno("create", err)
+	}
+	t, e, err := n.m.transfer.Create(ctx, p, goMode(mode), flags&syscall.O_EXCL != 0, flags&syscall.O_TRUNC != 0)
+	if err != nil {
+		return nil, nil, 0, n.errno("create", err)
+	}
+	c := n.newChild(ctx, name, syscall.S_IFREG)
+	h, fuseFlags := c.Operations().(*node).handle(t)
+	n.m.fillEntry(p, e, c, out)
+	return c, h, fuseFlags, 0
+}
+
+// Read reads into dest.
+func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	k, err := h.t.ReadAt(ctx, dest, off)
+	if err != nil {
+		return nil, h.n.errno("read", err)
+	}
+	return fuse.ReadResultData(dest[:k]), 0
+}
+
+// Write writes data into the local copy.
+func (h *handle) Write(_ context.Context, data []byte, off int64) (uint32, syscall.Errno) {
+	k, err := h.t.WriteAt(data, off)
+	return uint32(k), h.n.errno("write", err)
+}
+
+// Flush is close(2): it uploads, and tells what became of that.
+func (h *handle) Flush(ctx context.Context) syscall.Errno {
+	return h.n.errno("close", h.t.Flush(ctx))
+}
+
+// Fsync returns when the server has the file.
+func (h *handle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
+	return h.n.errno("fsync", h.t.Sync(ctx))
+}
+
+// Release comes once, after the last Flush.
+func (h *handle) Release(context.Context) syscall.Errno {
+	h.n.mu.Lock()
+	h.n.modes.release(h.mode)
+	h.n.content = h.t.Content()
+	h.n.mu.Unlock()
+	h.t.Release()
+	return 0
+}
+
+// Fsync of a file without a handle has nothing to do.
+func (n *node) Fsync(ctx context.Context, fh gofs.FileHandle, flags uint32) syscall.Errno {
+	if h, ok := fh.(*handle); ok {
+		return h.Fsync(ctx, flags)
+	}
+	return 0
+}
+
+// Setattr is truncate, chmod, chown and utimens.
+func (n *node) Setattr(ctx context.Context, fh gofs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	h, _ := fh.(*handle)
+	if size, ok := in.GetSize(); ok {
+		if err := n.truncate(ctx, h, int64(size)); err != nil {
+			return n.errno("truncate", err)
+		}
+	}
+	if mode, ok := in.GetMode(); ok {
+		if err := n.chmod(ctx, mode); err != nil {
+			return n.errno("chmod", err)
+		}
+	}
+	uid, setUID := in.GetUID()
+	gid, setGID := in.GetGID()
+	if setUID && uid != n.m.o.UID || setGID && gid != n.m.o.GID {
+		return syscall.EPERM // FTP has no command for it
+	}
+	if at, ok := in.GetMTime(); ok {
+		if err := n.utimens(ctx, at); err != nil {
+			return n.errno("utimens", err)
+		}
+	}
+	return n.Getattr(ctx, fh, out)
+}
+
+// truncate goes through the handle if the caller has one; else it opens the
+// file for itself and uploads it before it returns.
+func (n *node) truncate(ctx context.Context, h *handle, size int64) error {
+	if h != nil {
+		return h.t.Truncate(size)
+	}
+	t, err := n.m.transfer.Open(ctx, n.path(), transfer.How{Write: true})
+	if err != nil {
+		return err
+	}
+	defer t.Release()
+	if t.Attr().Size == size {
+		return nil
+	}
+	if err := t.Truncate(size); err != nil {
+		return err
+	}
+	return t.Flush(ctx)
+}
+
+func (n *node) chmod(ctx context.Context, mode uint32) error {
+	p := n.path()
+	if e, err := n.m.tree.Lookup(ctx, p); err == nil && e.HasMode && unixMode(e.Mode) == mode&0o7777 {
+		return nil
+	}
+	return n.m.transfer.Chmod(ctx, p, goMode(mode))
+}
+
+// utimens sets the modification time. Of directories it is set where the
+// server can, and no error else: tar, cp -a and rsync set it on every one.
+func (n *node) utimens(ctx context.Context, at time.Time) error {
+	err := n.m.transfer.SetTime(ctx, n.path(), at)
+	refused := errors.Is(err, errors.ErrUnsupported) || conn.OutcomeOf(err) == conn.Refused
+	if err != nil && refused && n.IsDir() {
+		n.m.log.Info("the server does not set the time of a directory", "path", n.path(), "error", err)
+		return nil
+	}
+	return err
+}

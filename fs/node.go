@@ -1,0 +1,288 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	iofs "io/fs"
+	"sync"
+	"syscall"
+	"time"
+
+	gofs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"ftpfs/conn"
+	"ftpfs/fs/transfer"
+)
+
+// node is a file, directory or symlink that the kernel knows.
+type node struct {
+	gofs.Inode
+	m *Mount
+
+	parent *node  // nil: the root; guarded by m.names
+	name   string // guarded by m.names
+
+	mu      sync.Mutex
+	modes   openModes         // guarded by mu
+	content any               // what the page cache holds, as transfer.Handle.Content tells; guarded by mu
+	inos    map[string]uint64 // of a directory: numbers promised by READDIR to names not looked up yet; guarded by mu
+}
+
+// No Linker, Symlinker: FTP has no links to make. They are implemented only to
+// answer EPERM, which is what POSIX says of file systems without them.
+var (
+	_ gofs.NodeLookuper       = (*node)(nil)
+	_ gofs.NodeGetattrer      = (*node)(nil)
+	_ gofs.NodeSetattrer      = (*node)(nil)
+	_ gofs.NodeReadlinker     = (*node)(nil)
+	_ gofs.NodeStatfser       = (*node)(nil)
+	_ gofs.NodeOpendirHandler = (*node)(nil)
+	_ gofs.NodeMkdirer        = (*node)(nil)
+	_ gofs.NodeRmdirer        = (*node)(nil)
+	_ gofs.NodeUnlinker       = (*node)(nil)
+	_ gofs.NodeRenamer        = (*node)(nil)
+	_ gofs.NodeCreater        = (*node)(nil)
+	_ gofs.NodeOpener         = (*node)(nil)
+	_ gofs.NodeMknoder        = (*node)(nil)
+	_ gofs.NodeLinker         = (*node)(nil)
+	_ gofs.NodeSymlinker      = (*node)(nil)
+	_ gofs.NodeFsyncer        = (*node)(nil)
+)
+
+// path returns the server path of n.
+func (n *node) path() string {
+	n.m.names.RLock()
+	defer n.m.names.RUnlock()
+	rel := ""
+	for ; n.parent != nil; n = n.parent {
+		rel = "/" + n.name + rel
+	}
+	return n.m.tree.Path(rel)
+}
+
+// childPath returns the server path of name in the directory n, and checks
+// name before anything is asked.
+func (n *node) childPath(name string) (string, error) {
+	if err := conn.CheckName(name); err != nil {
+		return "", err
+	}
+	dir := n.path()
+	if dir == "/" {
+		return "/" + name, nil
+	}
+	return dir + "/" + name, nil
+}
+
+// child returns the inode of e in the directory n: the one that the kernel
+// knows already if it is still of the same type.
+func (n *node) child(ctx context.Context, e conn.Entry) *gofs.Inode {
+	mode := fileType(e.Kind)
+	if c := n.GetChild(e.Name); c != nil && c.StableAttr().Mode == mode {
+		return c
+	}
+	return n.newChild(ctx, e.Name, mode)
+}
+
+func (n *node) newChild(ctx context.Context, name string, mode uint32) *gofs.Inode {
+	n.mu.Lock()
+	ino, ok := n.inos[name]
+	delete(n.inos, name)
+	n.mu.Unlock()
+	if !ok {
+		ino = n.m.nextIno()
+	}
+	return n.NewInode(ctx, &node{m: n.m, parent: n, name: name}, gofs.StableAttr{Mode: mode, Ino: ino})
+}
+
+// promise returns the inode number that name has, or will have when it is
+// looked up.
+func (n *node) promise(name string) uint64 {
+	if c := n.GetChild(name); c != nil {
+		return c.StableAttr().Ino
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	ino, ok := n.inos[name]
+	if !ok {
+		if n.inos == nil {
+			n.inos = make(map[string]uint64)
+		}
+		ino = n.m.nextIno()
+		n.inos[name] = ino
+	}
+	return ino
+}
+
+// fileType returns the S_IFMT bits for k. What the server does not tell is
+// shown as a file: opening it shows what it is.
+func fileType(k conn.Kind) uint32 {
+	switch k {
+	case conn.KindDir:
+		return syscall.S_IFDIR
+	case conn.KindSymlink:
+		return syscall.S_IFLNK
+	default:
+		return syscall.S_IFREG
+	}
+}
+
+// Lookup finds name in the directory n.
+func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
+	p, err := n.childPath(name)
+	if errors.Is(err, conn.ErrInvalidName) {
+		return nil, syscall.ENOENT // there can be no such file; only making one is invalid
+	}
+	if err != nil {
+		return nil, n.errno("lookup", err)
+	}
+	e, err := n.m.tree.Lookup(ctx, p)
+	if err != nil {
+		return nil, n.errno("lookup", err)
+	}
+	c := n.child(ctx, e)
+	n.m.fillEntry(p, e, c, out)
+	return c, 0
+}
+
+// Getattr returns attributes: of an open file as its handle knows them, so
+// that they are right after unlink too.
+func (n *node) Getattr(ctx context.Context, fh gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	if h, ok := fh.(*handle); ok {
+		if a := h.t.Attr(); a.Unlinked {
+			n.m.fillAttr(conn.Entry{Kind: conn.KindFile, Size: a.Size, Time: a.Time, Mode: a.Mode, HasMode: a.HasMode}, &out.Attr)
+			out.Nlink = 0
+			return 0
+		}
+	}
+	return n.getattr(ctx, out)
+}
+
+func (n *node) getattr(ctx context.Context, out *fuse.AttrOut) syscall.Errno {
+	p := n.path()
+	e, err := n.m.tree.Lookup(ctx, p)
+	if err != nil {
+		return n.errno("getattr", err)
+	}
+	left := n.m.left(p)
+	if a, ok := n.m.transfer.Local(p); ok {
+		e, left = withLocal(e, a), 0
+	}
+	n.m.fillAttr(e, &out.Attr)
+	out.Ino = n.StableAttr().Ino
+	out.SetTimeout(left)
+	return 0
+}
+
+// withLocal returns e with what was written here and is not on the server.
+func withLocal(e conn.Entry, a transfer.Attr) conn.Entry {
+	e.Size, e.Time = a.Size, a.Time
+	if a.HasMode {
+		e.Mode, e.HasMode = a.Mode, true
+	}
+	return e
+}
+
+// Readlink returns the target of a symlink; see tree.Readlink.
+func (n *node) Readlink(ctx context.Context) ([]byte, syscall.Errno) {
+	p := n.path()
+	e, err := n.m.tree.Lookup(ctx, p)
+	if err != nil {
+		return nil, n.errno("readlink", err)
+	}
+	to, err := n.m.tree.Readlink(p, e)
+	return []byte(to), n.errno("readlink", err)
+}
+
+// Statfs answers from memory. FTP cannot tell how much room there is, so it
+// is large and constant.
+func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
+	const blockSize, blocks, files = 4096, 1 << 38, 1 << 32 // 1 PiB
+	out.Bsize, out.Frsize, out.NameLen = blockSize, blockSize, 255
+	out.Blocks, out.Bfree, out.Bavail = blocks, blocks, blocks
+	out.Files, out.Ffree = files, files
+	return 0
+}
+
+func (n *node) errno(op string, err error) syscall.Errno { return errno(n.m.log, op, err) }
+
+// fillEntry answers a lookup of p, which is e, with the inode c.
+func (m *Mount) fillEntry(p string, e conn.Entry, c *gofs.Inode, out *fuse.EntryOut) {
+	left := m.left(p)
+	attr := left
+	if a, ok := m.transfer.Local(p); ok {
+		e, attr = withLocal(e, a), 0
+	}
+	m.fillAttr(e, &out.Attr)
+	out.Ino = c.StableAttr().Ino
+	out.SetEntryTimeout(left)
+	out.SetAttrTimeout(attr)
+}
+
+// left is for how long the kernel may keep what it is told of p.
+func (m *Mount) left(p string) time.Duration { return m.tree.Left(parentOf(p)) }
+
+// fillAttr fills out from e, all but the inode number.
+func (m *Mount) fillAttr(e conn.Entry, out *fuse.Attr) {
+	const block = 512
+	perm := e.Mode & (iofs.ModePerm | iofs.ModeSetuid | iofs.ModeSetgid | iofs.ModeSticky)
+	out.Nlink, out.Blksize = 1, 4096
+	switch e.Kind {
+	case conn.KindDir:
+		if !e.HasMode {
+			perm = 0o777 &^ m.o.Umask
+		}
+		if m.o.DirMode != nil {
+			perm = *m.o.DirMode
+		}
+		out.Size = 4096
+	case conn.KindSymlink:
+		perm = 0o777
+		out.Size = uint64(max(0, e.Size))
+	default:
+		if !e.HasMode {
+			perm = 0o666 &^ m.o.Umask
+		}
+		if m.o.FileMode != nil {
+			perm = *m.o.FileMode
+		}
+		out.Size = uint64(max(0, e.Size))
+	}
+	out.Mode = fileType(e.Kind) | unixMode(perm)
+	out.Blocks = (out.Size + block - 1) / block
+	out.Uid, out.Gid = m.o.UID, m.o.GID
+	at := e.Time
+	if at.IsZero() {
+		at = m.since
+	}
+	out.SetTimes(&at, &at, &at)
+}
+
+// unixMode returns the permission bits of mode as stat(2) shows them.
+func unixMode(mode iofs.FileMode) uint32 {
+	bits := uint32(mode.Perm())
+	for _, b := range []struct {
+		flag iofs.FileMode
+		bit  uint32
+	}{{iofs.ModeSetuid, syscall.S_ISUID}, {iofs.ModeSetgid, syscall.S_ISGID}, {iofs.ModeSticky, syscall.S_ISVTX}} {
+		if mode&b.flag != 0 {
+			bits |= b.bit
+		}
+	}
+	return bits
+}
+
+// goMode is the inverse of unixMode.
+func goMode(bits uint32) iofs.FileMode {
+	mode := iofs.FileMode(bits & 0o777)
+	if bits&syscall.S_ISUID != 0 {
+		mode |= iofs.ModeSetuid
+	}
+	if bits&syscall.S_ISGID != 0 {
+		mode |= iofs.ModeSetgid
+	}
+	if bits&syscall.S_ISVTX != 0 {
+		mode |= iofs.ModeSticky
+	}
+	return mode
+}

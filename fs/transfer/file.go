@@ -1,0 +1,263 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"ftpfs/cache"
+	"ftpfs/conn"
+)
+
+// File is a remote file that is open or has something to upload.
+type File struct {
+	m     *Manager
+	store *cache.Store  // where its copy and its seals live
+	turn  chan struct{} // semaphore of one: who uploads, renames or removes the file
+
+	handles int // guarded by m.mu
+
+	mu        sync.Mutex
+	path      string        // changes only with turn, m.mu and mu held
+	entry     conn.Entry    // as the server last told; guarded by mu
+	checkedAt time.Time     // when entry was known to be true; guarded by mu
+	onServer  bool          // there is a file at path on the server; guarded by mu
+	copy      *cache.Copy   // nil until the content is needed; guarded by mu
+	dirty     bool          // copy has what the server has not; guarded by mu
+	emptied   bool          // dirty by create or O_TRUNC alone: a Flush sends nothing; guarded by mu
+	mtime     time.Time     // while dirty: to be set on the server; guarded by mu
+	mode      fs.FileMode   // permission bits to be set with the next upload, if withMode; guarded by mu
+	withMode  bool          // guarded by mu
+	unlinked  bool          // there is no name for it any more: never uploaded; guarded by mu
+	recovered bool          // from the journal of a mount that died; guarded by mu
+	sealed    *cache.Sealed // the version in the journal that is not on the server; guarded by mu
+	sealedGen uint64        // of copy when sealed was made; guarded by mu
+	job       *job          // the upload under way or waiting for its turn; guarded by mu
+	sentAt    time.Time     // when the last upload ended; guarded by mu
+	resent    bool          // a handle wrote again after a Flush had uploaded; guarded by mu
+	retry     *time.Timer   // guarded by mu
+	failed    int           // uploads that failed in a row; guarded by mu
+	streams   []*stream     // guarded by mu
+	progress  chan struct{} // closed and replaced whenever a stream got on; guarded by mu
+}
+
+// Attr is what a File knows of itself.
+type Attr struct {
+	Size     int64
+	Time     time.Time
+	Mode     fs.FileMode
+	HasMode  bool
+	Unlinked bool
+}
+
+func newFile(m *Manager, p string, s *cache.Store) *File {
+	return &File{m: m, path: p, store: s, turn: make(chan struct{}, 1), progress: make(chan struct{})}
+}
+
+// begin sets f up as a file that was just created. f.mu is held.
+func (f *File) begin(e conn.Entry, onServer bool) {
+	if f.dirty {
+		return // somebody else created it at the same time
+	}
+	f.entry, f.onServer = e, onServer
+	f.mode, f.withMode = e.Mode, !onServer
+}
+
+// meet tells f what the server says of it now. f.mu is held.
+func (f *File) meet(e conn.Entry) {
+	if f.dirty {
+		return // ours counts until it is uploaded
+	}
+	if f.copy != nil && !f.entry.Version().Same(e.Version()) {
+		f.discardLocked()
+	}
+	f.entry, f.onServer, f.checkedAt = e, true, time.Now()
+}
+
+// discardLocked lets go of a copy whose version the server no longer has.
+func (f *File) discardLocked() {
+	for _, s := range f.streams {
+		s.stopLocked()
+	}
+	f.streams = nil
+	if f.copy != nil {
+		f.copy.Close()
+		f.copy = nil
+	}
+}
+
+// parkLocked gives the copy of a file that is done with to the cache.
+func (f *File) parkLocked() {
+	c := f.copy
+	f.copy = nil
+	switch {
+	case c == nil:
+	case f.unlinked || f.store != f.m.store:
+		c.Close()
+	default:
+		f.store.Keep(f.path, f.entry.Version(), c)
+	}
+}
+
+// contentLocked returns the copy, and makes it first if there is none.
+func (f *File) contentLocked() (*cache.Copy, error) {
+	if f.copy != nil {
+		return f.copy, nil
+	}
+	if c, ok := f.store.Reuse(f.path, f.entry.Version()); ok {
+		f.copy = c
+		return c, nil
+	}
+	if f.entry.Size < 0 {
+		return nil, &conn.Error{Op: "open", Path: f.path, Outcome: conn.Refused, Err: conn.ErrProtocol}
+	}
+	c, err := f.store.NewCopy(f.entry.Size)
+	if err != nil {
+		return nil, err
+	}
+	f.copy = c
+	return c, nil
+}
+
+func (f *File) content() (*cache.Copy, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.contentLocked()
+}
+
+func (f *File) attrLocked() Attr {
+	a := Attr{Size: f.entry.Size, Time: f.entry.Time, Mode: f.entry.Mode, HasMode: f.entry.HasMode, Unlinked: f.unlinked}
+	if f.copy != nil {
+		a.Size = f.copy.Size()
+	}
+	if f.dirty {
+		a.Time = f.mtime
+	}
+	if f.withMode {
+		a.Mode, a.HasMode = f.mode, true
+	}
+	return a
+}
+
+// readAt reads from the copy what is there, and fetches first what is not.
+func (f *File) readAt(ctx context.Context, p []byte, off int64) (int, error) {
+	for {
+		c, err := f.content()
+		if err != nil {
+			return 0, err
+		}
+		n, err := c.ReadAt(p, off)
+		switch {
+		case errors.Is(err, cache.ErrMissing):
+			if err := f.need(ctx, off, int64(len(p))); err != nil {
+				return 0, err
+			}
+		case errors.Is(err, os.ErrClosed): // replaced meanwhile by another version
+			if err := ctx.Err(); err != nil {
+				return 0, err
+			}
+		case errors.Is(err, io.EOF):
+			return n, nil
+		default:
+			return n, err
+		}
+	}
+}
+
+// change runs fn on the copy, which it changes, and marks f dirty.
+func (f *File) change(fn func(c *cache.Copy) error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c, err := f.contentLocked()
+	if err != nil {
+		return err
+	}
+	if err := f.dirtyLocked(c); err != nil {
+		return err
+	}
+	f.emptied = false
+	f.mtime = time.Now()
+	return fn(c)
+}
+
+// empty is O_TRUNC, or the content of a created file.
+func (f *File) empty() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.copy
+	if c == nil { // no need to look at what the server has
+		var err error
+		if c, err = f.store.NewCopy(0); err != nil {
+			return err
+		}
+		f.copy = c
+	}
+	wasDirty := f.dirty && !f.emptied
+	if err := f.dirtyLocked(c); err != nil {
+		return err
+	}
+	f.emptied = !wasDirty
+	f.mtime = time.Now()
+	return c.Truncate(0)
+}
+
+// dirtyLocked notes, before the first change, that c will differ from what
+// the server has: in the journal and in the tree.
+func (f *File) dirtyLocked(c *cache.Copy) error {
+	if f.unlinked {
+		f.dirty = true
+		return nil
+	}
+	if err := f.store.Dirty(f.path, c); err != nil {
+		return err
+	}
+	if !f.dirty {
+		f.dirty = true
+		f.m.tree.Show(f.path, f.entry)
+	}
+	return nil
+}
+
+// setTime notes the time for the next upload; false: there is none to come.
+func (f *File) setTime(at time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.dirty {
+		f.mtime = at
+	}
+	return f.dirty
+}
+
+// setMode notes the mode for the next upload; false: do it at once.
+func (f *File) setMode(mode fs.FileMode) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.onServer || f.unlinked {
+		f.entry.Mode, f.entry.HasMode = mode, true
+		return f.unlinked
+	}
+	f.mode, f.withMode = mode, true
+	return true
+}
+
+// wakeLocked tells those who wait that a stream got on.
+func (f *File) wakeLocked() {
+	close(f.progress)
+	f.progress = make(chan struct{})
+}
+
+// take waits for f's turn: to upload, rename or remove it.
+func (f *File) take(ctx context.Context) error {
+	select {
+	case f.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (f *File) give() { <-f.turn }

@@ -1,0 +1,139 @@
+package transfer
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"ftpfs/cache"
+)
+
+// resendAfter: a handle that several processes write in turn is uploaded at
+// most once in so long while it is open.
+const resendAfter = time.Second
+
+// Handle is one open of a File.
+type Handle struct {
+	f     *File
+	write bool // opened for writing
+	wrote bool // content was changed through it since its last Flush; guarded by f.mu
+}
+
+// noBytes is an empty source.
+type noBytes struct{}
+
+func (noBytes) Read([]byte) (int, error) { return 0, io.EOF }
+
+// ReadAt fills p from off; fewer bytes mean the end of the file.
+func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	return h.f.readAt(ctx, p, off)
+}
+
+// WriteAt writes p at off into the local copy.
+func (h *Handle) WriteAt(p []byte, off int64) (n int, err error) {
+	err = h.f.change(func(c *cache.Copy) error {
+		h.wrote = true
+		n, err = c.WriteAt(p, off)
+		return err
+	})
+	return n, err
+}
+
+// Truncate makes the file size bytes long; what is new reads as zeros.
+func (h *Handle) Truncate(size int64) error {
+	return h.f.change(func(c *cache.Copy) error {
+		h.wrote = true
+		return c.Truncate(size)
+	})
+}
+
+// Attr returns the attributes of the file as this handle sees it.
+func (h *Handle) Attr() Attr {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	return h.f.attrLocked()
+}
+
+// Content identifies the bytes that the handle reads: equal values, equal
+// bytes but for what was written through this mount. Nil if none were read.
+func (h *Handle) Content() any {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if h.f.copy == nil {
+		return nil
+	}
+	return h.f.copy
+}
+
+// Flush is close(2) of one of the descriptors of the handle. It uploads what
+// was written through the handle and returns what became of it. A handle that
+// only created or emptied the file uploads nothing yet, since shells flush
+// before they write; and one that is written again after an upload uploads at
+// most once a second: the journal has the rest until then.
+func (h *Handle) Flush(ctx context.Context) error {
+	f := h.f
+	if err := f.m.takeOwed(f.currentPath()); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	switch {
+	case f.unlinked || !f.dirty || !h.write:
+		f.mu.Unlock()
+		return nil
+	case !h.wrote:
+		defer f.mu.Unlock()
+		if f.emptied && !f.onServer {
+			return f.sealLocked() // a file that was only created outlives us; one that was emptied does not yet
+		}
+		return nil
+	}
+	h.wrote = false
+	if wait := resendAfter - time.Since(f.sentAt); f.resent && wait > 0 && f.failed == 0 {
+		err := f.sealLocked()
+		s := f.sealed
+		f.retryLocked(wait)
+		f.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		return s.Sync()
+	}
+	f.resent = true
+	f.mu.Unlock()
+	return f.sync(ctx)
+}
+
+// Sync is fsync(2): it returns when the server has the file, or why not.
+func (h *Handle) Sync(ctx context.Context) error {
+	if err := h.f.m.takeOwed(h.f.currentPath()); err != nil {
+		return err
+	}
+	h.f.mu.Lock()
+	h.wrote = false
+	skip := h.f.unlinked
+	h.f.mu.Unlock()
+	if skip {
+		return nil
+	}
+	return h.f.sync(ctx)
+}
+
+// Release ends the handle. What it left to upload is uploaded in the background.
+func (h *Handle) Release() {
+	f := h.f
+	f.m.mu.Lock()
+	f.handles--
+	f.mu.Lock()
+	if f.dirty && !f.unlinked && h.write && f.job == nil {
+		f.startLocked()
+	}
+	f.mu.Unlock()
+	f.m.mu.Unlock()
+	f.m.drop(f)
+}
+
+func (f *File) currentPath() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.path
+}

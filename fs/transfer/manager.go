@@ -1,0 +1,263 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"path"
+	"sync"
+	"time"
+
+	"ftpfs/cache"
+	"ftpfs/conn"
+	"ftpfs/fs/tree"
+)
+
+// Options configure a Manager.
+type Options struct {
+	Log *slog.Logger // nil: discard
+}
+
+// Manager holds the files that are open or have something to upload.
+type Manager struct {
+	pool  *conn.Pool
+	tree  *tree.Tree
+	store *cache.Store
+	log   *slog.Logger
+
+	life context.Context // of streams and uploads; ends at Close
+	end  context.CancelFunc
+	work sync.WaitGroup // streams and uploads
+
+	spawning sync.Mutex // a leaf: held by spawn and by Close for a moment
+	ended    bool       // nothing is spawned any more; guarded by spawning
+
+	moving chan struct{} // semaphore of one: renames go one after the other
+
+	mu       sync.Mutex
+	files    map[string]*File // by server path; guarded by mu
+	owed     map[string]error // failures that no close could report, by path; guarded by mu
+	failures []Failure        // newest first; guarded by mu
+	adopted  []*cache.Store   // guarded by mu
+	settled  chan struct{}    // closed and replaced whenever an upload ended; guarded by mu
+}
+
+// New returns a Manager that keeps its copies in store. What store's journal
+// and those of mounts that died have pending is shown in the tree when New
+// returns, and uploaded in the background.
+func New(pool *conn.Pool, t *tree.Tree, store *cache.Store, o Options) (*Manager, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	m := &Manager{
+		pool: pool, tree: t, store: store, log: o.Log,
+		moving: make(chan struct{}, 1),
+		files:  make(map[string]*File), owed: make(map[string]error), settled: make(chan struct{}),
+	}
+	m.life, m.end = context.WithCancel(context.Background())
+	if err := m.adopt(); err != nil {
+		m.end()
+		return nil, err
+	}
+	return m, nil
+}
+
+// Close stops uploads and downloads. What is pending stays in the journal.
+func (m *Manager) Close() error {
+	m.spawning.Lock()
+	m.ended = true
+	m.spawning.Unlock()
+	m.end()
+	m.mu.Lock()
+	for _, f := range m.files {
+		f.mu.Lock()
+		f.stopRetryLocked()
+		f.mu.Unlock()
+	}
+	adopted := m.adopted
+	m.mu.Unlock()
+	m.work.Wait()
+	var errs []error
+	for _, s := range adopted {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(append(errs, m.store.Close())...)
+}
+
+// spawn runs fn in a goroutine that Close waits for; false after Close.
+func (m *Manager) spawn(fn func()) bool {
+	m.spawning.Lock()
+	defer m.spawning.Unlock()
+	if !m.ended {
+		m.work.Go(fn)
+	}
+	return !m.ended
+}
+
+// How says how a file is opened.
+type How struct {
+	Write    bool // for writing
+	Truncate bool // O_TRUNC
+}
+
+// Open opens the file at p. The attributes that it starts from are at most a
+// second old. conn.ErrIsDir, fs.ErrNotExist, fs.ErrPermission.
+func (m *Manager) Open(ctx context.Context, p string, how How) (*Handle, error) {
+	if err := m.takeOwed(p); err != nil {
+		return nil, err
+	}
+	e, err := m.tree.Fresh(ctx, p)
+	if err == nil && e.Kind != conn.KindDir && (e.Size < 0 || e.Precision > time.Second) {
+		e, err = m.tree.Stat(ctx, p)
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case e.Kind == conn.KindDir:
+		return nil, &conn.Error{Op: "open", Path: p, Outcome: conn.Refused, Err: conn.ErrIsDir}
+	case e.Kind == conn.KindOther:
+		return nil, &conn.Error{Op: "open", Path: p, Outcome: conn.Refused, Err: fs.ErrPermission}
+	}
+	h := m.hold(p, func(f *File) { f.meet(e) })
+	h.write = how.Write
+	if how.Truncate {
+		if err := h.f.empty(); err != nil {
+			h.Release()
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+// Create creates the file at p, or opens it if there is one and excl is not
+// set. In a directory that is not known to be writable an empty file is stored
+// at once, so that a refusal is an error of open(2), where shells look for it;
+// elsewhere the file is on the server when it is first flushed or released.
+// fs.ErrExist, fs.ErrPermission.
+func (m *Manager) Create(ctx context.Context, p string, mode fs.FileMode, excl, truncate bool) (*Handle, conn.Entry, error) {
+	if err := m.takeOwed(p); err != nil {
+		return nil, conn.Entry{}, err
+	}
+	look := m.tree.Lookup
+	if excl || !truncate {
+		look = m.tree.Fresh // the listing may call a name absent that somebody has made meanwhile
+	}
+	switch e, err := look(ctx, p); {
+	case err == nil && excl:
+		return nil, conn.Entry{}, &conn.Error{Op: "STOR", Path: p, Outcome: conn.Refused, Err: fs.ErrExist}
+	case err == nil:
+		h, err := m.Open(ctx, p, How{Write: true, Truncate: truncate})
+		return h, e, err
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, conn.Entry{}, err
+	}
+	e := conn.Entry{
+		Name: path.Base(p), Kind: conn.KindFile, Size: 0, Time: time.Now().UTC(), Precision: time.Second,
+		Mode: mode.Perm(), HasMode: true, Links: 1,
+	}
+	onServer := false
+	if !m.tree.Writable(path.Dir(p)) {
+		stored, err := m.storeEmpty(ctx, p, mode)
+		if err != nil {
+			return nil, conn.Entry{}, err
+		}
+		m.tree.Stored(p, stored)
+		e, onServer = stored, true
+	}
+	h := m.hold(p, func(f *File) { f.begin(e, onServer) })
+	h.write = true
+	if !onServer {
+		m.tree.Show(p, e)
+		if err := h.f.empty(); err != nil {
+			h.Release()
+			return nil, conn.Entry{}, err
+		}
+	}
+	return h, e, nil
+}
+
+func (m *Manager) storeEmpty(ctx context.Context, p string, mode fs.FileMode) (e conn.Entry, err error) {
+	c := conn.Commit{Mode: mode.Perm(), SetMode: true}
+	err = m.pool.Run(ctx, conn.Metadata, conn.Repeatable, func(ctx context.Context, s conn.Session) error {
+		e, err = s.Store(ctx, p, noBytes{}, c)
+		return err
+	})
+	e.Name, e.Kind = path.Base(p), conn.KindFile
+	return e, err
+}
+
+// hold returns a new handle of the File at p; meet brings the File up to date.
+func (m *Manager) hold(p string, meet func(*File)) *Handle {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.files[p]
+	if f == nil {
+		f = newFile(m, p, m.store)
+		m.files[p] = f
+	}
+	f.handles++
+	f.mu.Lock()
+	meet(f)
+	f.mu.Unlock()
+	return &Handle{f: f}
+}
+
+// drop forgets f once nobody has it open and it has nothing to upload; what
+// it has fetched stays in the cache.
+func (m *Manager) drop(f *File) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.handles > 0 || !f.unlinked && (f.dirty || f.job != nil) {
+		return
+	}
+	f.stopRetryLocked()
+	for _, s := range f.streams {
+		s.stopLocked()
+	}
+	if m.files[f.path] == f {
+		delete(m.files, f.path)
+	}
+	f.parkLocked()
+}
+
+// Local returns the attributes of the file at p that the server does not have
+// yet; ok is false if there are none.
+func (m *Manager) Local(p string) (a Attr, ok bool) {
+	m.mu.Lock()
+	f := m.files[p]
+	m.mu.Unlock()
+	if f == nil {
+		return Attr{}, false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.attrLocked(), f.dirty
+}
+
+// file returns the File at p, or nil.
+func (m *Manager) file(p string) *File {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.files[p]
+}
+
+// SetTime sets the modification time of the file at p: with the next upload
+// if it has one to come, else at once. Errors as of tree.SetTime.
+func (m *Manager) SetTime(ctx context.Context, p string, at time.Time) error {
+	if f := m.file(p); f != nil && f.setTime(at) {
+		return nil
+	}
+	return m.tree.SetTime(ctx, p, at)
+}
+
+// Chmod sets the permission bits of p: with the next upload if the file is not
+// on the server yet, else at once. Errors as of tree.Chmod.
+func (m *Manager) Chmod(ctx context.Context, p string, mode fs.FileMode) error {
+	if f := m.file(p); f != nil && f.setMode(mode) {
+		return nil
+	}
+	return m.tree.Chmod(ctx, p, mode)
+}

@@ -1,0 +1,111 @@
+package transfer
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+const maxFailures = 20 // kept for Status; so many paths can owe an error, times 50
+
+// Failure is something that went wrong and that no program may have been told.
+type Failure struct {
+	Time time.Time `json:"time"`
+	Path string    `json:"path"`
+	Err  string    `json:"error"`
+}
+
+// Status is the state of a Manager.
+type Status struct {
+	Pending  []string  `json:"pending"`  // server paths of files whose last version is not on the server
+	Failures []Failure `json:"failures"` // the last ones, newest first
+	Copies   int       `json:"copies"`   // local copies
+	Bytes    int64     `json:"bytes"`    // of them on disk
+}
+
+// Status returns the state of m.
+func (m *Manager) Status() Status {
+	s := Status{Pending: []string{}, Failures: []Failure{}}
+	for _, f := range m.pending() {
+		s.Pending = append(s.Pending, f.currentPath())
+	}
+	slices.Sort(s.Pending)
+	s.Copies, s.Bytes = m.store.Usage()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s.Failures = append(s.Failures, m.failures...)
+	return s
+}
+
+// pending returns the files that have something to upload.
+func (m *Manager) pending() (files []*File) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, f := range m.files {
+		f.mu.Lock()
+		if f.dirty && !f.unlinked {
+			files = append(files, f)
+		}
+		f.mu.Unlock()
+	}
+	return files
+}
+
+// Drain uploads what is pending, of open files too. It returns when nothing
+// is left, or when ctx ends. progress, which may be nil, is called with the
+// number of files that are left whenever that may have changed.
+func (m *Manager) Drain(ctx context.Context, progress func(pending int)) error {
+	for {
+		m.mu.Lock()
+		settled := m.settled
+		m.mu.Unlock()
+		files := m.pending()
+		if progress != nil {
+			progress(len(files))
+		}
+		if len(files) == 0 {
+			return nil
+		}
+		for _, f := range files {
+			f.mu.Lock()
+			if f.dirty && f.job == nil && f.failed == 0 { // who failed waits for its next try
+				f.startLocked()
+			}
+			f.mu.Unlock()
+		}
+		select {
+		case <-settled:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// announce tells Drain that an upload ended.
+func (m *Manager) announce() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	close(m.settled)
+	m.settled = make(chan struct{})
+}
+
+// fail notes a failed upload; untold: no close or fsync returned it.
+func (m *Manager) fail(p string, err error, untold bool) {
+	m.log.Warn("an upload failed", "path", p, "error", err)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.failures = slices.Insert(m.failures, 0, Failure{time.Now().UTC(), p, err.Error()})
+	m.failures = m.failures[:min(len(m.failures), maxFailures)]
+	if untold && len(m.owed) < 50*maxFailures {
+		m.owed[p] = err
+	}
+}
+
+// takeOwed returns, once, the failure at p that no close could report.
+func (m *Manager) takeOwed(p string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	err := m.owed[p]
+	delete(m.owed, p)
+	return err
+}

@@ -1,0 +1,232 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path"
+	"time"
+
+	"ftpfs/cache"
+	"ftpfs/conn"
+)
+
+// Mkdir creates a directory. fs.ErrExist, fs.ErrPermission.
+func (t *Tree) Mkdir(ctx context.Context, p string) (conn.Entry, error) {
+	if _, err := t.Lookup(ctx, p); err == nil {
+		return conn.Entry{}, &conn.Error{Op: "MKD", Path: p, Outcome: conn.Refused, Err: fs.ErrExist}
+	}
+	err := t.once(ctx, func(ctx context.Context, s conn.Session) error { return s.Mkdir(ctx, p) },
+		func() (bool, error) { return t.exists(ctx, p) })
+	if err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			t.dirs.Forget(path.Dir(p)) // somebody else made it
+		}
+		return conn.Entry{}, err
+	}
+	e := conn.Entry{Name: path.Base(p), Kind: conn.KindDir, Size: -1, Time: time.Now().UTC(), Precision: time.Minute}
+	t.SetWritable(path.Dir(p))
+	t.SetWritable(p)
+	t.Put(p, e)
+	return e, nil
+}
+
+// Remove deletes the file or symlink at p. conn.ErrIsDir for a directory:
+// some servers' DELE would remove it.
+func (t *Tree) Remove(ctx context.Context, p string) error {
+	e, err := t.Lookup(ctx, p)
+	if err != nil {
+		return err
+	}
+	if e.Kind == conn.KindDir {
+		return &conn.Error{Op: "DELE", Path: p, Outcome: conn.Refused, Err: conn.ErrIsDir}
+	}
+	return t.remove(ctx, p, e.Kind)
+}
+
+// Rmdir deletes the directory at p if a listing made just before shows that
+// it is empty: some servers' RMD removes whole trees. conn.ErrNotEmpty,
+// conn.ErrNotDir.
+func (t *Tree) Rmdir(ctx context.Context, p string) error {
+	e, err := t.Lookup(ctx, p)
+	if err != nil {
+		return err
+	}
+	if e.Kind != conn.KindDir {
+		return &conn.Error{Op: "RMD", Path: p, Outcome: conn.Refused, Err: conn.ErrNotDir}
+	}
+	d, err := t.afresh(ctx, p)
+	if err != nil {
+		return err
+	}
+	if len(t.overlaid(p, d.Entries())) > 0 || !d.Complete() {
+		return &conn.Error{Op: "RMD", Path: p, Outcome: conn.Refused, Err: conn.ErrNotEmpty}
+	}
+	return t.remove(ctx, p, conn.KindDir)
+}
+
+func (t *Tree) remove(ctx context.Context, p string, kind conn.Kind) error {
+	err := t.once(ctx, func(ctx context.Context, s conn.Session) error { return s.Remove(ctx, p, kind) },
+		func() (bool, error) { there, err := t.exists(ctx, p); return !there, err })
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Removed(p)
+	}
+	return err
+}
+
+// Removed notes that there is nothing at p any more.
+func (t *Tree) Removed(p string) {
+	t.Hide(p)
+	t.dirs.Change(path.Dir(p), func(d *cache.Dir) { d.Delete(path.Base(p)) })
+	t.dirs.ForgetTree(p)
+	t.mu.Lock()
+	delete(t.writable, p)
+	t.mu.Unlock()
+}
+
+// Rename moves the file or directory at from to to, replacing a file or an
+// empty directory there unless noReplace. fs.ErrExist, conn.ErrNotEmpty,
+// conn.ErrIsDir, conn.ErrNotDir. FTP has no atomic check: with noReplace
+// another client can create to in between.
+func (t *Tree) Rename(ctx context.Context, from, to string, noReplace bool) error {
+	e, err := t.Lookup(ctx, from)
+	if err != nil {
+		return err
+	}
+	if err := t.makeRoom(ctx, e, to, noReplace); err != nil {
+		return err
+	}
+	err = t.once(ctx, func(ctx context.Context, s conn.Session) error { return s.Rename(ctx, from, to) },
+		func() (bool, error) { there, err := t.exists(ctx, from); return !there, err })
+	if err != nil {
+		return err
+	}
+	t.Moved(from, to, e)
+	return nil
+}
+
+// RenameShown is Rename of a file that is only shown: it is not on the server
+// yet. If a file on the server is at to, it is returned: it will be replaced
+// when the shown one is uploaded.
+func (t *Tree) RenameShown(ctx context.Context, from, to string, noReplace bool) (there conn.Entry, replaces bool, err error) {
+	e, err := t.Lookup(ctx, from)
+	if err != nil {
+		return there, false, err
+	}
+	if err := t.makeRoom(ctx, e, to, noReplace); err != nil {
+		return there, false, err
+	}
+	there, err = t.Lookup(ctx, to)
+	replaces = err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return there, false, err
+	}
+	t.Hide(from)
+	t.Show(to, e)
+	return there, replaces, nil
+}
+
+// makeRoom checks what is at to before e is renamed to it, and removes an
+// empty directory there: no server's RNTO replaces one.
+func (t *Tree) makeRoom(ctx context.Context, e conn.Entry, to string, noReplace bool) error {
+	refuse := func(err error) error { return &conn.Error{Op: "RNTO", Path: to, Outcome: conn.Refused, Err: err} }
+	look := t.Lookup
+	if noReplace {
+		look = t.Fresh
+	}
+	there, err := look(ctx, to)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case noReplace:
+		return refuse(fs.ErrExist)
+	case there.Kind == conn.KindDir && e.Kind != conn.KindDir:
+		return refuse(conn.ErrIsDir)
+	case there.Kind != conn.KindDir && e.Kind == conn.KindDir:
+		return refuse(conn.ErrNotDir)
+	case there.Kind == conn.KindDir:
+		return t.Rmdir(ctx, to)
+	}
+	return nil
+}
+
+// Moved notes that what was at from, described by e, is now at to.
+func (t *Tree) Moved(from, to string, e conn.Entry) {
+	shown, isShown := t.shownAt(from)
+	t.dirs.Change(path.Dir(from), func(d *cache.Dir) { d.Delete(path.Base(from)) })
+	t.dirs.ForgetTree(to)
+	t.dirs.Rename(from, to)
+	t.Put(to, e)
+	t.Hide(to)
+	t.moveLocal(from, to)
+	if isShown {
+		t.Hide(from)
+		t.Show(to, shown)
+	}
+}
+
+// Chmod sets the permission bits of p. errors.ErrUnsupported where the server
+// cannot, conn.ErrNotOwner, fs.ErrPermission.
+func (t *Tree) Chmod(ctx context.Context, p string, mode fs.FileMode) error {
+	err := t.pool.Run(ctx, conn.Metadata, conn.Repeatable, func(ctx context.Context, s conn.Session) error {
+		return s.Chmod(ctx, p, mode)
+	})
+	if err == nil {
+		t.edit(p, func(e *conn.Entry) { e.Mode, e.HasMode = mode, true })
+	}
+	return err
+}
+
+// SetTime sets the modification time of p, to the second.
+// errors.ErrUnsupported where the server cannot, conn.ErrNotOwner, fs.ErrPermission.
+func (t *Tree) SetTime(ctx context.Context, p string, at time.Time) error {
+	at = at.UTC().Truncate(time.Second)
+	err := t.pool.Run(ctx, conn.Metadata, conn.Repeatable, func(ctx context.Context, s conn.Session) error {
+		return s.SetTime(ctx, p, at)
+	})
+	if err == nil {
+		t.edit(p, func(e *conn.Entry) { e.Time, e.Precision = at, time.Second })
+	}
+	return err
+}
+
+// edit changes the cached entry of p, if there is one.
+func (t *Tree) edit(p string, fn func(*conn.Entry)) {
+	t.dirs.Change(path.Dir(p), func(d *cache.Dir) {
+		if e, ok := d.Lookup(path.Base(p)); ok {
+			fn(&e)
+			d.Set(e)
+		}
+	})
+}
+
+// once runs a verb that must not run twice. If its reply was lost, it looks:
+// done tells whether the server shows that it was executed.
+func (t *Tree) once(ctx context.Context, fn func(context.Context, conn.Session) error, done func() (bool, error)) error {
+	err := t.pool.Run(ctx, conn.Metadata, conn.Once, fn)
+	if err == nil || conn.OutcomeOf(err) != conn.Unknown || ctx.Err() != nil {
+		return err
+	}
+	if ok, lookErr := done(); lookErr == nil && ok {
+		return nil
+	}
+	return err
+}
+
+// exists asks the server, not the cache, whether there is something at p.
+func (t *Tree) exists(ctx context.Context, p string) (bool, error) {
+	d, err := t.afresh(ctx, path.Dir(p))
+	if err != nil {
+		return false, err
+	}
+	_, ok := d.Lookup(path.Base(p))
+	return ok, nil
+}
+
+// afresh returns a listing of dir that is begun now.
+func (t *Tree) afresh(ctx context.Context, dir string) (*cache.Dir, error) {
+	t.dirs.Change(dir, func(*cache.Dir) {}) // one that is under way may be older than what we want to see
+	return t.load(ctx, dir, 0)
+}

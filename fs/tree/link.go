@@ -1,0 +1,42 @@
+package tree
+
+import (
+	"path"
+	"strings"
+
+	"ftpfs/conn"
+)
+
+// Readlink returns the target of the symlink e at p as a path that is
+// relative to its directory and stays inside the mounted tree. A link that
+// leaves it could name any file of the local machine: conn.ErrNotOwner.
+func (t *Tree) Readlink(p string, e conn.Entry) (string, error) {
+	dir := path.Dir(p)
+	to := e.Target
+	if !path.IsAbs(to) {
+		to = path.Join(dir, to)
+	}
+	to = path.Clean(to)
+	if _, inside := moved(to, strings.TrimSuffix(t.root, "/"), ""); !inside || e.Target == "" {
+		return "", &conn.Error{Op: "readlink", Path: p, Outcome: conn.Refused, Err: conn.ErrNotOwner}
+	}
+	return relative(dir, to), nil // never e.Target itself: "a/../../x" leaves the tree if a is a link
+}
+
+// relative returns the way from the directory dir to p, both absolute and clean.
+func relative(dir, p string) string {
+	from := strings.Split(strings.Trim(dir, "/"), "/")
+	to := strings.Split(strings.Trim(p, "/"), "/")
+	if dir == "/" {
+		from = nil
+	}
+	n := 0
+	for n < len(from) && n < len(to) && from[n] == to[n] {
+		n++
+	}
+	way := strings.Repeat("../", len(from)-n) + strings.Join(to[n:], "/")
+	if way = strings.TrimSuffix(way, "/"); way == "" {
+		return "."
+	}
+	return way
+}

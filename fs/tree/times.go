@@ -1,0 +1,46 @@
+package tree
+
+import (
+	"context"
+	"path"
+	"time"
+
+	"ftpfs/conn"
+)
+
+// sharpen makes times that a listing shows to the minute exact, so that they
+// are the same however they were learned: from the listing before, where size
+// and minute agree, else by asking for them in one batch.
+func (t *Tree) sharpen(ctx context.Context, s conn.Session, dir string, entries []conn.Entry) error {
+	var ask []int
+	var paths []string
+	old, known := t.dirs.Peek(dir)
+	for i := range entries {
+		e := &entries[i]
+		if e.Kind != conn.KindFile || e.Precision <= time.Second || e.Time.IsZero() {
+			continue
+		}
+		if known {
+			if o, ok := old.Lookup(e.Name); ok && o.Precision <= time.Second && o.Version().Same(e.Version()) {
+				e.Time, e.Precision = o.Time, o.Precision
+				continue
+			}
+		}
+		ask = append(ask, i)
+		paths = append(paths, path.Join(dir, e.Name))
+	}
+	if len(ask) == 0 || len(entries) > exactAtMost {
+		return nil
+	}
+	results, err := s.StatBatch(ctx, paths)
+	if err != nil {
+		return err
+	}
+	for k, r := range results {
+		if r.Err == nil && !r.Entry.Time.IsZero() {
+			e := &entries[ask[k]]
+			e.Time, e.Precision, e.Size = r.Entry.Time, r.Entry.Precision, r.Entry.Size
+		}
+	}
+	return nil
+}

@@ -1,0 +1,323 @@
+package tree
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"ftpfs/cache"
+	"ftpfs/conn"
+)
+
+const (
+	defaultTTL     = 30 * time.Second
+	maxEntries     = 1 << 20     // in all cached listings together
+	relistAtMost   = 1000        // a directory of up to so many entries is listed again to revalidate one of them
+	exactAtMost    = 1000        // minute times are made exact in directories of up to so many files
+	trustedAge     = time.Second // attributes younger than this need no revalidation (DECISIONS: open, O_EXCL)
+	maxRefusedLogs = 1 << 12     // directories whose bad lines were logged already
+)
+
+// Options configure a Tree.
+type Options struct {
+	TTL time.Duration // how old a listing may be; 0: 30 s
+	Log *slog.Logger  // nil: discard
+}
+
+// Tree is the remote tree below Root. It is safe for concurrent use.
+type Tree struct {
+	pool *conn.Pool
+	root string
+	ttl  time.Duration
+	log  *slog.Logger
+	dirs *cache.Listings
+
+	mu       sync.Mutex
+	shown    map[string]map[string]conn.Entry // directory → name → what is shown instead; guarded by mu
+	writable map[string]struct{}              // directories in which a create succeeded; guarded by mu
+	warned   map[string]struct{}              // directories whose bad lines were logged; guarded by mu
+}
+
+// New finds the directory dir on the server: absolute, or relative to the
+// login directory. fs.ErrNotExist, conn.ErrNotDir, fs.ErrPermission.
+func New(ctx context.Context, pool *conn.Pool, dir string, o Options) (*Tree, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	t := &Tree{
+		pool: pool, ttl: cmp.Or(o.TTL, defaultTTL), log: o.Log,
+		shown: make(map[string]map[string]conn.Entry), writable: make(map[string]struct{}), warned: make(map[string]struct{}),
+	}
+	t.dirs = cache.NewListings(maxEntries, t.ttl)
+	err := pool.Run(ctx, conn.Metadata, conn.Repeatable, func(_ context.Context, s conn.Session) error {
+		t.root = path.Join("/", s.Home(), dir)
+		if path.IsAbs(dir) {
+			t.root = path.Clean(dir)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.CheckPath(t.root); err != nil {
+		return nil, err
+	}
+	if _, err := t.List(ctx, t.root); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// Root returns the absolute server path of the mounted directory.
+func (t *Tree) Root() string { return t.root }
+
+// Path returns the server path of rel, a path relative to Root ("" is Root).
+func (t *Tree) Path(rel string) string { return path.Join(t.root, rel) }
+
+// List returns the entries of dir, sorted by name.
+// fs.ErrNotExist, conn.ErrNotDir, fs.ErrPermission.
+func (t *Tree) List(ctx context.Context, dir string) ([]conn.Entry, error) {
+	d, err := t.load(ctx, dir, t.ttl)
+	if err != nil {
+		return nil, err
+	}
+	return t.overlaid(dir, d.Entries()), nil
+}
+
+// Lookup returns the entry at p. fs.ErrNotExist says that it is not there.
+func (t *Tree) Lookup(ctx context.Context, p string) (conn.Entry, error) {
+	return t.lookup(ctx, p, t.ttl)
+}
+
+// Fresh is Lookup with attributes that are at most a second old.
+func (t *Tree) Fresh(ctx context.Context, p string) (conn.Entry, error) {
+	dir := path.Dir(p)
+	if d, ok := t.dirs.Peek(dir); ok && p != t.root && d.Len() > relistAtMost && time.Since(d.Filled()) > trustedAge {
+		if e, ok := t.shownAt(p); ok {
+			return e, nil
+		}
+		return t.Stat(ctx, p)
+	}
+	return t.lookup(ctx, p, trustedAge)
+}
+
+// Left returns for how long the cached listing of dir still holds: how long
+// the kernel may keep what it was told of it.
+func (t *Tree) Left(dir string) time.Duration {
+	d, ok := t.dirs.Peek(dir)
+	if !ok {
+		return 0
+	}
+	return max(0, t.ttl-time.Since(d.Filled()))
+}
+
+func (t *Tree) lookup(ctx context.Context, p string, maxAge time.Duration) (conn.Entry, error) {
+	if p == t.root {
+		return conn.Entry{Name: path.Base(p), Kind: conn.KindDir, Size: -1}, nil
+	}
+	if e, ok := t.shownAt(p); ok {
+		return e, nil
+	}
+	dir, name := path.Split(p)
+	d, err := t.load(ctx, path.Clean(dir), maxAge)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return t.Stat(ctx, p) // a directory that may be entered but not listed
+	case err != nil:
+		return conn.Entry{}, err
+	}
+	if e, ok := d.Lookup(name); ok {
+		return e, nil
+	}
+	if !d.Complete() {
+		return t.Stat(ctx, p)
+	}
+	return conn.Entry{}, &conn.Error{Op: "lookup", Path: p, Outcome: conn.Refused, Err: fs.ErrNotExist}
+}
+
+// Stat asks the server for one entry and puts the answer into the parent's
+// listing. fs.ErrNotExist, fs.ErrPermission.
+func (t *Tree) Stat(ctx context.Context, p string) (e conn.Entry, err error) {
+	err = t.pool.Run(ctx, conn.Metadata, conn.Repeatable, func(ctx context.Context, s conn.Session) error {
+		e, err = s.Stat(ctx, p)
+		return err
+	})
+	dir, name := path.Dir(p), path.Base(p)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			t.dirs.Change(dir, func(d *cache.Dir) { d.Delete(name) })
+		}
+		return conn.Entry{}, err
+	}
+	e.Name = name
+	t.dirs.Change(dir, func(d *cache.Dir) {
+		if old, ok := d.Lookup(name); ok {
+			e = withStat(old, e)
+		}
+		d.Set(e)
+	})
+	return e, nil
+}
+
+// withStat returns old, from a listing, with what a SIZE and MDTM told since.
+func withStat(old, e conn.Entry) conn.Entry {
+	if old.Kind != e.Kind && e.Kind != conn.KindUnknown && old.Kind != conn.KindSymlink {
+		return e
+	}
+	if e.Size >= 0 {
+		old.Size = e.Size
+	}
+	if !e.Time.IsZero() {
+		old.Time, old.Precision = e.Time, e.Precision
+	}
+	if e.HasMode {
+		old.Mode, old.HasMode = e.Mode, true
+	}
+	return old
+}
+
+// load returns the listing of dir, at most maxAge old.
+func (t *Tree) load(ctx context.Context, dir string, maxAge time.Duration) (*cache.Dir, error) {
+	return t.dirs.Load(ctx, dir, maxAge, func(ctx context.Context) (l conn.Listing, err error) {
+		err = t.pool.Run(ctx, conn.Metadata, conn.Repeatable, func(ctx context.Context, s conn.Session) error {
+			l, err = s.List(ctx, dir)
+			if err != nil {
+				return err
+			}
+			return t.sharpen(ctx, s, dir, l.Entries)
+		})
+		if err == nil && l.NRefused > 0 {
+			t.warn(dir, l)
+		}
+		return l, err
+	})
+}
+
+// warn logs once for each directory what was refused in its listing.
+func (t *Tree) warn(dir string, l conn.Listing) {
+	t.mu.Lock()
+	_, again := t.warned[dir]
+	if !again && len(t.warned) < maxRefusedLogs {
+		t.warned[dir] = struct{}{}
+	}
+	t.mu.Unlock()
+	if !again {
+		t.log.Warn("the server's listing has lines that cannot be used; the other entries are shown",
+			"directory", dir, "refused", l.NRefused, "lines", l.Refused)
+	}
+}
+
+// Forget drops the cached listings of dir and everything below it.
+func (t *Tree) Forget(dir string) { t.dirs.ForgetTree(dir) }
+
+// ForgetAll drops all cached listings.
+func (t *Tree) ForgetAll() { t.dirs.ForgetAll() }
+
+// Show lays e over the listing until Hide: it is a file of ours whose last
+// version has not reached the server.
+func (t *Tree) Show(p string, e conn.Entry) {
+	dir, name := path.Dir(p), path.Base(p)
+	e.Name = name
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.shown[dir] == nil {
+		t.shown[dir] = make(map[string]conn.Entry)
+	}
+	t.shown[dir][name] = e
+}
+
+// Hide ends Show: the server's listing counts again.
+func (t *Tree) Hide(p string) {
+	dir, name := path.Dir(p), path.Base(p)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.shown[dir], name)
+	if len(t.shown[dir]) == 0 {
+		delete(t.shown, dir)
+	}
+}
+
+// Stored puts e, which an upload to p has just made, into the listing, and
+// ends Show.
+func (t *Tree) Stored(p string, e conn.Entry) {
+	t.SetWritable(path.Dir(p))
+	t.Put(p, e)
+	t.Hide(p)
+}
+
+// Put puts e into the listing of its directory, if that is cached.
+func (t *Tree) Put(p string, e conn.Entry) {
+	e.Name = path.Base(p)
+	t.dirs.Change(path.Dir(p), func(d *cache.Dir) { d.Set(e) })
+}
+
+// SetWritable notes that the server lets us create files in dir.
+func (t *Tree) SetWritable(dir string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.writable[dir] = struct{}{}
+}
+
+// Writable tells whether the server is known to let us create files in dir.
+func (t *Tree) Writable(dir string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.writable[dir]
+	return ok
+}
+
+func (t *Tree) shownAt(p string) (conn.Entry, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e, ok := t.shown[path.Dir(p)][path.Base(p)]
+	return e, ok
+}
+
+// overlaid returns entries, sorted, with what is shown of dir laid over them.
+func (t *Tree) overlaid(dir string, entries []conn.Entry) []conn.Entry {
+	t.mu.Lock()
+	shown := maps.Clone(t.shown[dir])
+	t.mu.Unlock()
+	if len(shown) == 0 {
+		return entries
+	}
+	out := make([]conn.Entry, 0, len(entries)+len(shown))
+	for _, e := range entries {
+		if _, ok := shown[e.Name]; !ok {
+			out = append(out, e)
+		}
+	}
+	out = slices.AppendSeq(out, maps.Values(shown))
+	slices.SortFunc(out, func(a, b conn.Entry) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// moveLocal moves what is known of from, and of everything below it, to to.
+func (t *Tree) moveLocal(from, to string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.writable, to)
+	for dir, names := range t.shown {
+		if moved, ok := moved(dir, from, to); ok {
+			delete(t.shown, dir)
+			t.shown[moved] = names
+		}
+	}
+}
+
+// moved returns where p is after from became to, and whether that concerns it.
+func moved(p, from, to string) (string, bool) {
+	rest, ok := strings.CutPrefix(p, from)
+	if !ok || rest != "" && rest[0] != '/' {
+		return p, false
+	}
+	return to + rest, true
+}
