@@ -33,8 +33,8 @@ type Session interface {
 	// where the server can. The i-th result belongs to paths[i].
 	StatBatch(ctx context.Context, paths []string) ([]StatResult, error)
 
-	// Open starts a download at offset bytes. The session is busy until the
-	// Download is closed. ErrNotExist, ErrPermission, ErrIsDir.
+	// Open starts a download at offset bytes. The session is busy, and ctx
+	// counts, until the Download is closed. ErrNotExist, ErrPermission, ErrIsDir.
 	Open(ctx context.Context, path string, offset int64) (Download, error)
 
 	// Store uploads r to path and commits it; see Commit. The error of a

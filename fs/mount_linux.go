@@ -73,8 +73,8 @@ func DetachDead(dir string) (bool, error) {
 	if err != nil || !ok || m.fsType != "fuse.ftpfs" {
 		return false, err
 	}
-	var st syscall.Stat_t
-	if err := syscall.Stat(dir, &st); err != syscall.ENOTCONN {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != syscall.ENOTCONN { // stat would be answered from the kernel's cache
 		return false, nil
 	}
 	return true, detach(context.Background(), dir)

@@ -238,7 +238,7 @@ func (m *Mount) fillAttr(e conn.Entry, out *fuse.Attr) {
 		out.Size = 4096
 	case conn.KindSymlink:
 		perm = 0o777
-		out.Size = uint64(max(0, e.Size))
+		out.Size = uint64(len(e.Target)) // what readlink(2) will give
 	default:
 		if !e.HasMode {
 			perm = 0o666 &^ m.o.Umask

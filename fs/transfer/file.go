@@ -37,8 +37,8 @@ type File struct {
 	sealed    *cache.Sealed // the version in the journal that is not on the server; guarded by mu
 	sealedGen uint64        // of copy when sealed was made; guarded by mu
 	job       *job          // the upload under way or waiting for its turn; guarded by mu
+	sentGen   uint64        // of copy, as the server has it; guarded by mu
 	sentAt    time.Time     // when the last upload ended; guarded by mu
-	resent    bool          // a handle wrote again after a Flush had uploaded; guarded by mu
 	retry     *time.Timer   // guarded by mu
 	failed    int           // uploads that failed in a row; guarded by mu
 	streams   []*stream     // guarded by mu
@@ -88,6 +88,7 @@ func (f *File) discardLocked() {
 		f.copy.Close()
 		f.copy = nil
 	}
+	f.sentGen = 0
 }
 
 // parkLocked gives the copy of a file that is done with to the cache.
@@ -100,6 +101,7 @@ func (f *File) parkLocked() {
 		c.Close()
 	default:
 		f.store.Keep(f.path, f.entry.Version(), c)
+		c.Close()
 	}
 }
 

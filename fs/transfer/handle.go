@@ -15,8 +15,9 @@ const resendAfter = time.Second
 // Handle is one open of a File.
 type Handle struct {
 	f     *File
-	write bool // opened for writing
-	wrote bool // content was changed through it since its last Flush; guarded by f.mu
+	write bool   // opened for writing
+	gen   uint64 // of the copy, after the last change through this handle; guarded by f.mu
+	sent  bool   // a Flush of it has uploaded; guarded by f.mu
 }
 
 // noBytes is an empty source.
@@ -31,9 +32,12 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 
 // WriteAt writes p at off into the local copy.
 func (h *Handle) WriteAt(p []byte, off int64) (n int, err error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
 	err = h.f.change(func(c *cache.Copy) error {
-		h.wrote = true
 		n, err = c.WriteAt(p, off)
+		h.gen = c.Generation()
 		return err
 	})
 	return n, err
@@ -42,7 +46,7 @@ func (h *Handle) WriteAt(p []byte, off int64) (n int, err error) {
 // Truncate makes the file size bytes long; what is new reads as zeros.
 func (h *Handle) Truncate(size int64) error {
 	return h.f.change(func(c *cache.Copy) error {
-		h.wrote = true
+		defer func() { h.gen = c.Generation() }()
 		return c.Truncate(size)
 	})
 }
@@ -80,15 +84,14 @@ func (h *Handle) Flush(ctx context.Context) error {
 	case f.unlinked || !f.dirty || !h.write:
 		f.mu.Unlock()
 		return nil
-	case !h.wrote:
+	case h.gen <= f.sentGen: // nothing came through this handle that the server has not
 		defer f.mu.Unlock()
 		if f.emptied && !f.onServer {
 			return f.sealLocked() // a file that was only created outlives us; one that was emptied does not yet
 		}
 		return nil
 	}
-	h.wrote = false
-	if wait := resendAfter - time.Since(f.sentAt); f.resent && wait > 0 && f.failed == 0 {
+	if wait := resendAfter - time.Since(f.sentAt); h.sent && wait > 0 && f.failed == 0 {
 		err := f.sealLocked()
 		s := f.sealed
 		f.retryLocked(wait)
@@ -98,7 +101,7 @@ func (h *Handle) Flush(ctx context.Context) error {
 		}
 		return s.Sync()
 	}
-	f.resent = true
+	h.sent = true
 	f.mu.Unlock()
 	return f.sync(ctx)
 }
@@ -107,13 +110,6 @@ func (h *Handle) Flush(ctx context.Context) error {
 func (h *Handle) Sync(ctx context.Context) error {
 	if err := h.f.m.takeOwed(h.f.currentPath()); err != nil {
 		return err
-	}
-	h.f.mu.Lock()
-	h.wrote = false
-	skip := h.f.unlinked
-	h.f.mu.Unlock()
-	if skip {
-		return nil
 	}
 	return h.f.sync(ctx)
 }

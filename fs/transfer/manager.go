@@ -139,11 +139,7 @@ func (m *Manager) Create(ctx context.Context, p string, mode fs.FileMode, excl, 
 	if err := m.takeOwed(p); err != nil {
 		return nil, conn.Entry{}, err
 	}
-	look := m.tree.Lookup
-	if excl || !truncate {
-		look = m.tree.Fresh // the listing may call a name absent that somebody has made meanwhile
-	}
-	switch e, err := look(ctx, p); {
+	switch e, err := m.lookBefore(ctx, p, excl, truncate); {
 	case err == nil && excl:
 		return nil, conn.Entry{}, &conn.Error{Op: "STOR", Path: p, Outcome: conn.Refused, Err: fs.ErrExist}
 	case err == nil:
@@ -175,6 +171,24 @@ func (m *Manager) Create(ctx context.Context, p string, mode fs.FileMode, excl, 
 		}
 	}
 	return h, e, nil
+}
+
+// lookBefore finds what a create would meet. The listing may call a name
+// absent that somebody has made meanwhile: O_TRUNC would empty it anyway,
+// O_EXCL takes the word of a listing that is less than a second old, and who
+// wants to go on with what is there has the server asked.
+func (m *Manager) lookBefore(ctx context.Context, p string, excl, truncate bool) (conn.Entry, error) {
+	switch {
+	case excl:
+		return m.tree.Fresh(ctx, p)
+	case truncate:
+		return m.tree.Lookup(ctx, p)
+	}
+	e, err := m.tree.Lookup(ctx, p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return m.tree.Stat(ctx, p)
+	}
+	return e, err
 }
 
 func (m *Manager) storeEmpty(ctx context.Context, p string, mode fs.FileMode) (e conn.Entry, err error) {

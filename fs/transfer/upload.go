@@ -34,7 +34,7 @@ type job struct {
 func (f *File) sync(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.dirty {
+	if !f.dirty || f.unlinked {
 		return nil
 	}
 	gen := f.copy.Generation()
@@ -168,12 +168,21 @@ func (f *File) sealLocked() error {
 	return nil
 }
 
-// upload seals what is dirty and sends it.
+// upload seals what is dirty and sends it, again if it was superseded before
+// it was begun.
 func (f *File) upload(ctx context.Context, j *job) error {
 	if err := f.take(ctx); err != nil {
 		return err
 	}
 	defer f.give()
+	for {
+		if err := f.uploadSealed(ctx, j); !errors.Is(err, cache.ErrNotPending) {
+			return err
+		}
+	}
+}
+
+func (f *File) uploadSealed(ctx context.Context, j *job) error {
 	s, p, err := f.prepare(ctx, j)
 	if s == nil || err != nil {
 		return err
@@ -292,7 +301,11 @@ func (b *begun) Read(p []byte) (int, error) {
 func (f *File) sent(p string, s *cache.Sealed, j *job, e conn.Entry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := s.Done(); err != nil && !errors.Is(err, cache.ErrNotPending) {
+	err := s.Done()
+	if errors.Is(err, cache.ErrNotPending) && f.sealed != nil && f.sealed != s {
+		err = f.sealed.SetBase(e.Version()) // a newer version was sealed meanwhile: it is to replace this one
+	}
+	if err != nil && !errors.Is(err, cache.ErrNotPending) {
 		f.m.log.Warn("the journal cannot be written; the file will be uploaded again at the next mount", "path", p, "error", err)
 	}
 	e.Name, e.Kind = path.Base(p), conn.KindFile
@@ -300,7 +313,7 @@ func (f *File) sent(p string, s *cache.Sealed, j *job, e conn.Entry) {
 		e.Mode, e.HasMode = f.entry.Mode, f.entry.HasMode
 	}
 	e.Owner, e.Group, e.Links = f.entry.Owner, f.entry.Group, max(1, f.entry.Links)
-	f.entry, f.onServer, f.recovered = e, true, false
+	f.entry, f.onServer, f.recovered, f.sentGen = e, true, false, j.gen
 	if f.copy.Generation() != j.gen {
 		f.m.tree.Put(p, e) // written meanwhile: ours still counts
 		return

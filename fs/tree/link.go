@@ -7,8 +7,8 @@ import (
 	"ftpfs/conn"
 )
 
-// Readlink returns the target of the symlink e at p as a path that is
-// relative to its directory and stays inside the mounted tree. A link that
+// Readlink returns the target of the symlink e at p: as the server has it if
+// it is relative, else made so, if it stays inside the mounted tree. A link that
 // leaves it could name any file of the local machine: conn.ErrNotOwner.
 func (t *Tree) Readlink(p string, e conn.Entry) (string, error) {
 	dir := path.Dir(p)
@@ -20,7 +20,10 @@ func (t *Tree) Readlink(p string, e conn.Entry) (string, error) {
 	if _, inside := moved(to, strings.TrimSuffix(t.root, "/"), ""); !inside || e.Target == "" {
 		return "", &conn.Error{Op: "readlink", Path: p, Outcome: conn.Refused, Err: conn.ErrNotOwner}
 	}
-	return relative(dir, to), nil // never e.Target itself: "a/../../x" leaves the tree if a is a link
+	if !path.IsAbs(e.Target) {
+		return path.Clean(e.Target), nil // "a/../../x" would leave the tree if a is a link
+	}
+	return relative(dir, to), nil
 }
 
 // relative returns the way from the directory dir to p, both absolute and clean.

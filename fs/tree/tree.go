@@ -73,6 +73,7 @@ func New(ctx context.Context, pool *conn.Pool, dir string, o Options) (*Tree, er
 	if _, err := t.List(ctx, t.root); err != nil {
 		return nil, err
 	}
+	t.dirs.Forget(t.root) // who mounts and then looks wants what is there now
 	return t, nil
 }
 
@@ -98,6 +99,7 @@ func (t *Tree) Lookup(ctx context.Context, p string) (conn.Entry, error) {
 }
 
 // Fresh is Lookup with attributes that are at most a second old.
+// fs.ErrNotExist is as old, too.
 func (t *Tree) Fresh(ctx context.Context, p string) (conn.Entry, error) {
 	dir := path.Dir(p)
 	if d, ok := t.dirs.Peek(dir); ok && p != t.root && d.Len() > relistAtMost && time.Since(d.Filled()) > trustedAge {
@@ -130,7 +132,7 @@ func (t *Tree) lookup(ctx context.Context, p string, maxAge time.Duration) (conn
 	d, err := t.load(ctx, path.Clean(dir), maxAge)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return t.Stat(ctx, p) // a directory that may be entered but not listed
+		return t.lookupUnlisted(ctx, p, err)
 	case err != nil:
 		return conn.Entry{}, err
 	}
@@ -141,6 +143,20 @@ func (t *Tree) lookup(ctx context.Context, p string, maxAge time.Duration) (conn
 		return t.Stat(ctx, p)
 	}
 	return conn.Entry{}, &conn.Error{Op: "lookup", Path: p, Outcome: conn.Refused, Err: fs.ErrNotExist}
+}
+
+// lookupUnlisted looks for p in a directory that cannot be listed, which
+// refused says. If it can be entered, as a drop box, names in it are known to
+// whoever knows them; else there is no telling.
+func (t *Tree) lookupUnlisted(ctx context.Context, p string, refused error) (conn.Entry, error) {
+	e, err := t.Stat(ctx, p)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return e, err
+	}
+	if dir, dirErr := t.Stat(ctx, path.Dir(p)); dirErr != nil || dir.Kind != conn.KindDir {
+		return conn.Entry{}, refused
+	}
+	return conn.Entry{}, err
 }
 
 // Stat asks the server for one entry and puts the answer into the parent's

@@ -1,0 +1,47 @@
+package cache
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// bootID is the kernel's random id of this boot.
+func bootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// reflink lets dst share all blocks of src: btrfs, xfs and bcachefs can,
+// ext4 and tmpfs cannot.
+func reflink(dst, src *os.File) error {
+	return unix.IoctlFileClone(int(dst.Fd()), int(src.Fd()))
+}
+
+// copySparse copies the first n bytes of src, skipping its holes. The file
+// offset that lseek moves is used by nobody: all our I/O is pread and pwrite.
+func copySparse(dst, src *os.File, n int64) error {
+	for off := int64(0); off < n; {
+		data, err := unix.Seek(int(src.Fd()), off, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			return nil // only a hole is left
+		}
+		if err != nil { // a file system that cannot tell
+			return copyRange(dst, src, off, n)
+		}
+		hole, err := unix.Seek(int(src.Fd()), data, unix.SEEK_HOLE)
+		if err != nil {
+			return copyRange(dst, src, data, n)
+		}
+		if err := copyRange(dst, src, data, min(hole, n)); err != nil {
+			return err
+		}
+		off = hole
+	}
+	return nil
+}

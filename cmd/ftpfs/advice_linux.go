@@ -1,0 +1,17 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+)
+
+// mountAdvice says what is probably missing when mounting fails.
+func mountAdvice() string {
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		return "there is no /dev/fuse: load the kernel module fuse, or give the container that device"
+	}
+	if _, err := exec.LookPath("fusermount3"); err != nil {
+		return "install fuse3"
+	}
+	return "see the log with --foreground --log-level=debug"
+}

@@ -1,0 +1,113 @@
+/*
+Ftpfs mounts an FTP server as a folder.
+
+	ftpfs [flags] URL MOUNTPOINT
+	ftpfs umount MOUNTPOINT
+	ftpfs status [--json] MOUNTPOINT
+	ftpfs flush MOUNTPOINT
+	ftpfs refresh MOUNTPOINT
+	ftpfs demo [MOUNTPOINT]
+	ftpfs version
+
+# Mounting
+
+URL is ftp://[user[:password]@]host[:port]/[dir], percent-encoded, with IPv6
+addresses in brackets. Without a user the login is anonymous. The directory is
+relative to the login directory; it is absolute if it begins with a second
+slash or with %2F. The mountpoint is an existing, empty directory. A dead mount
+of ftpfs there, left by a process that was killed, is replaced.
+
+The command returns once the mount works; the mount lives on in a process of
+its own. With --foreground it stays in the same process, which logs to stderr.
+Either way a start that fails leaves nothing mounted.
+
+# Flags
+
+	--cache-dir DIR         copies and the journal of writes; default
+	                        $XDG_CACHE_HOME/ftpfs, else ~/.cache/ftpfs, for
+	                        root without a home /var/cache/ftpfs
+	--cache-size SIZE       bytes of copies to keep, with K, M, G or T (powers
+	                        of 1024); default 10G. What is not uploaded yet is
+	                        kept whatever its size
+	--dir-ttl TIME          how long a listing is trusted; default 30s
+	--max-connections N     sessions at the server at most, 1 to 64; default 8
+	--password-file FILE    the first line is the password
+	--timeout TIME          how long the server may stay silent; default 30s,
+	                        at least 1s. To connect it has at most 10s
+	--log-level LEVEL       debug, info (default), warn or error
+	--log-file FILE         append the log to FILE
+	--uid N, --gid N        owner and group shown; default those of the process
+	--umask OCTAL           permission bits to leave out where the server tells
+	                        no mode; default the process's umask
+	--file-mode OCTAL       permission bits of all files
+	--dir-mode OCTAL        permission bits of all directories
+	--allow-other           let other users in, as the permission bits allow
+	--read-only             refuse every change
+	-f, --foreground        do not detach
+	-o, --options LIST      options, comma-separated
+
+Times are written 90s, 5m or as plain seconds. Each long flag is also an
+option, with dashes or underscores: -o cache_size=1G,allow_other. "\," is a
+comma inside a value. Of two that contradict each other the last one counts.
+
+Of mount(8)'s own options ro and rw are --read-only and its opposite; nonempty
+allows a mountpoint with files in it, fsname=NAME is shown in /proc/mounts
+instead of the URL; [no]dev, [no]suid, [no]exec, noatime and max_read=N are
+passed on; defaults, [no]auto, [no]user, users, owner, group, nofail, _netdev,
+comment, subtype, default_permissions, [a]sync, dirsync, atime, [no]diratime,
+[no]relatime, [no]strictatime, [no]lazytime and x-* are accepted and change
+nothing. Any other is an error that names it.
+
+# Passwords
+
+The password comes from the first that has one: --password-file, the URL,
+$FTPFS_PASSWORD, ~/.netrc (or $NETRC) and, on a terminal, the user. A netrc
+that others can read is not used, and a line on stderr says so. Prefer a file:
+a URL stays in the shell's history and shows in ps while the command runs. The
+detached process has the password neither in its arguments nor in its
+environment. No process that knows it logs it or leaves a core file.
+
+# Unmounting
+
+ftpfs umount, SIGINT and SIGTERM upload what is pending and then unmount. If
+files in the mount are open the mountpoint goes away all the same, and the
+process ends when they are closed. A second signal ends at once: what is not
+uploaded stays in the journal and goes up with the next mount of the same
+server and user. After fusermount3 -u, too, the process goes on until
+everything is uploaded; a new mount of that server waits for it up to
+--timeout, and then takes over what is left.
+
+# While it is mounted
+
+Ftpfs refresh and SIGHUP forget all cached listings, so that changes made
+elsewhere show at once. Ftpfs flush returns when everything written is on the
+server. Ftpfs status shows sessions, files that wait for their upload, and
+failures.
+
+# Files
+
+The control socket of a mount is in $XDG_RUNTIME_DIR/ftpfs, for root without
+one in /run/ftpfs, else in /tmp/ftpfs-UID. Only its user and root can speak to
+it. A detached mount without --log-file logs to log/ in the cache folder; ftpfs
+status names the file. It is kept below 10 MiB, with one older part beside it.
+
+# Exit codes
+
+	0  done
+	1  the mount failed, or anything else did; also: files are left in the journal
+	2  wrong flags, options or URL
+	3  the server cannot be reached or refuses the login
+
+Every failure is one line on stderr that says what happened and what to do.
+
+# Limitations
+
+Only ftp:// in clear text and passive mode: no TLS, no SFTP. Files are fetched
+and stored whole. FTP has no hard links, no device nodes, no extended
+attributes and no locks between machines; what an FTP server cannot do fails
+with the errno that programs expect. Two machines that write one file do not
+see each other's changes before --dir-ttl has passed. On systems other than
+Linux the program compiles and is not tested; there ftpfs umount needs the
+mount's process to be alive.
+*/
+package main

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"ftpfs/conn"
+
+	"github.com/spf13/pflag"
+)
+
+// settings is all that a mount needs to know. It is made from argv and the
+// environment, and handed to a detached process as JSON over a pipe.
+type settings struct {
+	Server     portableConfig
+	Mountpoint string // absolute, without symbolic links
+
+	CacheDir       string // absolute
+	CacheSize      sizeValue
+	DirTTL         time.Duration
+	MaxConnections int
+	PasswordFile   string
+	Timeout        time.Duration
+	LogLevel       string
+	LogFile        string // "" in the foreground: stderr
+	OwnLog         bool   // LogFile is in the cache folder and kept small
+
+	UID, GID                 idValue
+	Umask, FileMode, DirMode *uint32 // nil: the process's umask; the server's modes
+	AllowOther, ReadOnly     bool
+
+	Foreground   bool
+	NonEmpty     bool     // -o nonempty
+	FSName       string   // -o fsname; "": the URL without password
+	MountOptions []string // for the kernel
+}
+
+// portableConfig is a conn.Config that has a JSON form: the fields that are
+// not data are shadowed by ones that stay empty.
+type portableConfig struct {
+	conn.Config
+	Log, Dial *struct{} `json:",omitempty"`
+}
+
+// config returns the server's Config for a mount with these settings.
+func (s *settings) config(log *slog.Logger) conn.Config {
+	c := s.Server.Config
+	c.Timeout = s.Timeout
+	c.ConnectTimeout = min(conn.DefaultConnectTimeout, s.Timeout)
+	c.Log = log
+	return c
+}
+
+// level is the log level; the flag allows only words that slog knows.
+func (s *settings) level() slog.Level {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		return slog.LevelInfo
+	}
+	return l
+}
+
+// marshal returns the JSON form, password included.
+func (s *settings) marshal() ([]byte, error) { return json.Marshal(s) }
+
+// defaultSettings are those of a mount without any flag.
+func defaultSettings() *settings {
+	return &settings{
+		CacheDir:       defaultCacheDir(os.Getenv, os.Getuid()),
+		CacheSize:      10 << 30,
+		DirTTL:         30 * time.Second,
+		MaxConnections: 8,
+		Timeout:        conn.DefaultTimeout,
+		LogLevel:       "info",
+		UID:            idValue(os.Getuid()),
+		GID:            idValue(os.Getgid()),
+	}
+}
+
+// defaultCacheDir is $XDG_CACHE_HOME/ftpfs or ~/.cache/ftpfs, for root without
+// a home /var/cache/ftpfs, and else "".
+func defaultCacheDir(getenv func(string) string, uid int) string {
+	if d := getenv("XDG_CACHE_HOME"); filepath.IsAbs(d) {
+		return filepath.Join(d, "ftpfs")
+	}
+	if d := getenv("HOME"); filepath.IsAbs(d) {
+		return filepath.Join(d, ".cache", "ftpfs")
+	}
+	if uid == 0 {
+		return "/var/cache/ftpfs"
+	}
+	return ""
+}
+
+// register defines the flags of a mount.
+func (s *settings) register(f *pflag.FlagSet) {
+	f.SortFlags = false
+	f.StringVar(&s.CacheDir, "cache-dir", s.CacheDir, "keep copies and the journal of writes in `DIR`")
+	f.Var(&s.CacheSize, "cache-size", "bytes of copies to keep (units K, M, G, T)")
+	f.Var(secondsValue{&s.DirTTL, 0}, "dir-ttl", "how long a directory listing is trusted")
+	f.IntVar(&s.MaxConnections, "max-connections", s.MaxConnections, "sessions at the server at most, 1 to 64")
+	f.StringVar(&s.PasswordFile, "password-file", "", "read the password from the first line of `FILE`")
+	f.Var(secondsValue{&s.Timeout, time.Second}, "timeout", "how long the server may stay silent")
+	f.Var(choiceValue{&s.LogLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "debug, info, warn or error")
+	f.StringVar(&s.LogFile, "log-file", "", "append the log to `FILE`")
+	f.Var(&s.UID, "uid", "owner shown for all files")
+	f.Var(&s.GID, "gid", "group shown for all files")
+	f.Var(modeValue{&s.Umask}, "umask", "permission bits to leave out where the server tells no mode (default: the process's umask)")
+	f.Var(modeValue{&s.FileMode}, "file-mode", "permission bits of all files instead of the server's")
+	f.Var(modeValue{&s.DirMode}, "dir-mode", "permission bits of all directories instead of the server's")
+	f.BoolVar(&s.AllowOther, "allow-other", false, "let other users in, as the permission bits allow")
+	f.BoolVar(&s.ReadOnly, "read-only", false, "refuse every change")
+	f.BoolVarP(&s.Foreground, "foreground", "f", false, "stay in the foreground")
+	f.VarP(&optionList{s, f}, "options", "o", "any of the above as NAME=VALUE, and mount(8)'s options, comma-separated")
+}
+
+// finish completes settings after the flags were parsed: it checks what a flag
+// alone cannot check and makes paths absolute, because a detached process
+// works in "/".
+func (s *settings) finish() error {
+	if s.MaxConnections < 1 || s.MaxConnections > 64 {
+		return usagef("--max-connections is %d: give a number from 1 to 64", s.MaxConnections)
+	}
+	if s.CacheDir == "" {
+		return usagef("no folder for the cache, because $HOME is not set: give one with --cache-dir")
+	}
+	for _, p := range []*string{&s.CacheDir, &s.LogFile, &s.PasswordFile} {
+		if *p == "" {
+			continue
+		}
+		abs, err := filepath.Abs(*p)
+		if err != nil {
+			return failf("cannot find out the working directory: %v", err)
+		}
+		*p = abs
+	}
+	if s.Umask == nil {
+		mask := processUmask()
+		s.Umask = &mask
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"ftpfs/cache"
+	"ftpfs/conn"
+	"ftpfs/conn/ftp"
+	"ftpfs/fs"
+	"ftpfs/fs/transfer"
+	"ftpfs/fs/tree"
+)
+
+// closers are undone last first.
+type closers []func() error
+
+func (c *closers) add(f func() error) { *c = append(*c, f) }
+
+func (c *closers) close() error {
+	var errs []error
+	for i := len(*c) - 1; i >= 0; i-- {
+		errs = append(errs, (*c)[i]())
+	}
+	return errors.Join(errs...)
+}
+
+// start connects, takes over what is pending from earlier mounts and mounts.
+// After a failure nothing is left.
+func (m *mounting) start(log *slog.Logger) (_ *life, _ *controlServer, err error) {
+	s, ctx := m.settings, m.stopping
+	var undo closers
+	defer func() {
+		if err != nil {
+			undo.close()
+		}
+	}()
+	cfg := s.config(log)
+	pool := conn.NewPool(ftp.Dialer(cfg), conn.PoolOptions{Max: s.MaxConnections, Log: log})
+	undo.add(pool.Close)
+	if err := pool.Connect(ctx); err != nil {
+		return nil, nil, connectError(cfg, err)
+	}
+	// The store first: it waits for uploads of others, which the listings must show.
+	store, err := m.openStore(ctx, cfg.Identity(), log)
+	if err != nil {
+		return nil, nil, err
+	}
+	root, err := tree.New(ctx, pool, cfg.Path, tree.Options{TTL: s.DirTTL, Log: log})
+	if err != nil {
+		return nil, nil, errors.Join(rootError(cfg, err), store.Close())
+	}
+	files, err := transfer.New(pool, root, store, transfer.Options{Log: log})
+	if err != nil {
+		err = failf("cannot take over what earlier mounts left in %s: %v", s.CacheDir, err)
+		return nil, nil, errors.Join(err, store.Close())
+	}
+	undo.add(files.Close) // and the store
+	control, err := listenControl(runtimeDirs(os.Getenv, os.Getuid()), os.Getuid(), s.Mountpoint, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	mnt, err := fs.New(root, files, s.fsOptions(log))
+	if err != nil {
+		control.close()
+		return nil, nil, failf("cannot mount at %s: %v; %s", s.Mountpoint, err, mountAdvice())
+	}
+	return &life{
+		settings: s, identity: cfg.Identity(), mountID: store.ID(), since: time.Now(), log: log,
+		stopper: m.stopper, terminal: m.terminal, onGone: control.draining,
+		mnt: mnt, files: files, sessions: pool, release: undo.close,
+		gone: make(chan struct{}), idle: make(chan struct{}), ended: make(chan struct{}),
+	}, control, nil
+}
+
+// openStore opens the cache for the server and tells of what waits in it.
+func (m *mounting) openStore(ctx context.Context, identity string, log *slog.Logger) (*cache.Store, error) {
+	s := m.settings
+	store, err := cache.Open(s.CacheDir, identity, cache.Options{CacheSize: int64(s.CacheSize), Log: log})
+	if err != nil {
+		return nil, failf("cannot use the cache folder %s: %v; choose another --cache-dir", s.CacheDir, err)
+	}
+	err = store.SetOwner(os.Getpid(), s.Mountpoint)
+	if err == nil {
+		err = m.awaitOthers(ctx, store)
+	}
+	var others []cache.PendingIdentity
+	if err == nil {
+		others, err = store.OtherIdentities()
+	}
+	if err != nil {
+		return nil, errors.Join(failf("cannot use the cache folder %s: %v; choose another --cache-dir", s.CacheDir, err), store.Close())
+	}
+	if len(others) > 0 {
+		m.notice(othersLine(others))
+	}
+	return store, nil
+}
+
+// othersLine names the servers that have files waiting for them.
+func othersLine(others []cache.PendingIdentity) string {
+	line := "files wait for other servers and go up when those are mounted: "
+	for i, o := range others {
+		if i > 0 {
+			line += ", "
+		}
+		line += fmt.Sprintf("%d for %s", o.Pending, o.Identity)
+	}
+	return line
+}
+
+// fsOptions translates the settings.
+func (s *settings) fsOptions(log *slog.Logger) fs.Options {
+	name := s.FSName
+	if name == "" {
+		name = s.Server.Redacted()
+	}
+	return fs.Options{
+		Mountpoint: s.Mountpoint, FSName: name,
+		UID: uint32(s.UID), GID: uint32(s.GID), Umask: iofs.FileMode(*s.Umask),
+		FileMode: fileMode(s.FileMode), DirMode: fileMode(s.DirMode),
+		AllowOther: s.AllowOther, ReadOnly: s.ReadOnly, MountOptions: s.MountOptions,
+		Log: log, Debug: s.level() <= slog.LevelDebug,
+	}
+}
+
+func fileMode(bits *uint32) *iofs.FileMode {
+	if bits == nil {
+		return nil
+	}
+	m := iofs.FileMode(*bits)
+	return &m
+}

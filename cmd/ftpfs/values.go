@@ -1,0 +1,138 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// sizeValue is a flag in bytes: a number with an optional unit K, M, G or T
+// (powers of 1024; "KiB" and "KB" mean the same), at least 1.
+type sizeValue int64
+
+func (v *sizeValue) Set(s string) error {
+	u := strings.ToUpper(strings.TrimSpace(s))
+	u = strings.TrimSuffix(strings.TrimSuffix(u, "B"), "I")
+	shift := 0
+	if n := len(u); n > 0 {
+		if i := strings.IndexByte("KMGT", u[n-1]); i >= 0 {
+			shift, u = 10*(i+1), u[:n-1]
+		}
+	}
+	n, err := strconv.ParseUint(u, 10, 63)
+	if err != nil || n == 0 || n > math.MaxInt64>>shift {
+		return errors.New("want a size such as 500M or 10G")
+	}
+	*v = sizeValue(n << shift)
+	return nil
+}
+
+func (v *sizeValue) String() string {
+	n, unit := int64(*v), ""
+	for _, u := range []string{"K", "M", "G", "T"} {
+		if n == 0 || n%1024 != 0 {
+			break
+		}
+		n, unit = n/1024, u
+	}
+	return strconv.FormatInt(n, 10) + unit
+}
+
+func (v *sizeValue) Type() string { return "size" }
+
+// modeValue is a flag with permission bits in octal, 0 to 0777. It is nil
+// until set.
+type modeValue struct{ bits **uint32 }
+
+func (v modeValue) Set(s string) error {
+	n, err := strconv.ParseUint(strings.TrimPrefix(s, "0o"), 8, 32)
+	if err != nil || n > 0o777 {
+		return errors.New("want permission bits in octal, such as 0644")
+	}
+	bits := uint32(n)
+	*v.bits = &bits
+	return nil
+}
+
+func (v modeValue) String() string {
+	if v.bits == nil || *v.bits == nil {
+		return ""
+	}
+	return fmt.Sprintf("%04o", **v.bits)
+}
+
+func (v modeValue) Type() string { return "octal" }
+
+// secondsValue is a flag with a time span: "90s", "5m" or plain seconds, at
+// least min.
+type secondsValue struct {
+	d   *time.Duration
+	min time.Duration
+}
+
+func (v secondsValue) Set(s string) error {
+	if _, err := strconv.ParseFloat(s, 64); err == nil {
+		s += "s"
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return errors.New("want a time such as 30s or 5m")
+	}
+	if d < v.min {
+		return fmt.Errorf("want at least %v", v.min)
+	}
+	*v.d = d
+	return nil
+}
+
+func (v secondsValue) String() string {
+	if v.d == nil {
+		return ""
+	}
+	return v.d.String()
+}
+
+func (v secondsValue) Type() string { return "time" }
+
+// idValue is a flag with a user or group number, 0 to 2^32-2.
+type idValue uint32
+
+func (v *idValue) Set(s string) error {
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil || n == math.MaxUint32 {
+		return errors.New("want a number from 0 to 4294967294")
+	}
+	*v = idValue(n)
+	return nil
+}
+
+func (v *idValue) String() string { return strconv.FormatUint(uint64(*v), 10) }
+
+func (v *idValue) Type() string { return "number" }
+
+// choiceValue is a flag that takes one of a few words.
+type choiceValue struct {
+	s       *string
+	choices []string
+}
+
+func (v choiceValue) Set(s string) error {
+	if !slices.Contains(v.choices, s) {
+		return fmt.Errorf("want one of %s", strings.Join(v.choices, ", "))
+	}
+	*v.s = s
+	return nil
+}
+
+func (v choiceValue) String() string {
+	if v.s == nil {
+		return ""
+	}
+	return *v.s
+}
+
+func (v choiceValue) Type() string { return "word" }

@@ -1,0 +1,134 @@
+package ftp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+
+	"github.com/jlaffaye/ftp"
+
+	"ftpfs/conn"
+	"ftpfs/conn/wire"
+)
+
+// Dialer returns the dialer of sessions with cfg's server. Its errors are
+// *conn.Error with the outcome NotExecuted: ErrHostDown, ErrTimeout, ErrLogin,
+// ErrTooMany (RFC 959's 421, and the 530 of some servers), ErrNeedTLS,
+// ErrProtocol or ctx's.
+func Dialer(cfg conn.Config) conn.Dialer {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	srv := &server{lacking: make(map[string]bool)}
+	return func(ctx context.Context) (conn.Session, error) {
+		s, err := dial(ctx, cfg, srv)
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
+}
+
+// dial connects, logs in and finds out what there is to know.
+func dial(ctx context.Context, cfg conn.Config, srv *server) (*session, error) {
+	if strings.ContainsAny(cfg.User+cfg.Password, "\r\n\x00") {
+		return nil, &conn.Error{Op: "login", Outcome: conn.NotExecuted,
+			Err: fmt.Errorf("%w: user or password has a line break", conn.ErrLogin)}
+	}
+	ctl, end, err := wire.Dial(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	s := &session{ctl: ctl, srv: srv, log: cfg.Log}
+	if err := s.login(cfg); err != nil {
+		ctl.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *session) login(cfg conn.Config) (err error) {
+	// UTF-8 is switched on in setUp, where a refusal does no harm.
+	s.lib, err = ftp.Dial("", ftp.DialWithDialFunc(s.ctl.DialFunc), ftp.DialWithDisabledUTF8(true))
+	if err == nil {
+		err = s.lib.Login(cfg.User, cfg.Password)
+	}
+	if err != nil {
+		return s.loginError(err)
+	}
+	if err := s.setUp(); err != nil {
+		return at("login", "", conn.NotExecuted, err)
+	}
+	return nil
+}
+
+// loginError says why the library could not log in. It loses the reply of
+// some refusals, so the control connection is asked.
+func (s *session) loginError(err error) error {
+	verb, r := s.ctl.Last()
+	broken := s.ctl.Err()
+	if broken != nil && r.Code != closing && !errors.Is(broken, net.ErrClosed) { // which is the library, after a greeting it does not like
+		return at("login", "", conn.NotExecuted, broken)
+	}
+	e := &conn.Error{Op: verb, Code: r.Code, Msg: r.Text(), Outcome: conn.NotExecuted}
+	switch {
+	case r.Code >= 400:
+		if verb == "" {
+			verb = "connect"
+		}
+		e = conn.ReplyError(verb, "", r.Code, r.Text())
+		e.Outcome = conn.NotExecuted
+	case verb == "USER" || verb == "PASS": // 331 again, or 332: an account is wanted too
+		e.Err = conn.ErrLogin
+	default:
+		e.Err = fmt.Errorf("%w: %w", conn.ErrProtocol, err)
+	}
+	return e
+}
+
+// setUp asks for all facts that MLSD can give, for UTF-8, and for the login
+// directory, in one packet.
+func (s *session) setUp() error {
+	s.feat = parseFeatures(s.ctl.Features())
+	s.limit = commandLimit(s.ctl.Greeting())
+	p := packet{s: s}
+	if s.feat.has("UTF8") {
+		p.add("OPTS UTF8 ON", ignore)
+	}
+	if facts := s.feat.facts(); facts != "" {
+		p.add("OPTS MLST "+facts, ignore) // pyftpdlib gives modes only if asked (RFC 3659, 7.9)
+	}
+	p.add("SYST", func(r wire.Reply) { s.unix = r.OK() && strings.Contains(strings.ToUpper(r.Text()), "UNIX") })
+	p.add("PWD", func(r wire.Reply) { s.home = parsePWD(r) })
+	return p.send()
+}
+
+// parsePWD returns the directory of a PWD reply, "/" if there is none that
+// can be used. Quotes in it are doubled (RFC 959, appendix II), though not by
+// Pure-FTPd and inetutils ftpd.
+func parsePWD(r wire.Reply) string {
+	_, rest, ok := strings.Cut(r.Text(), `"`)
+	if !r.OK() || !ok {
+		return "/"
+	}
+	var dir strings.Builder
+	for i := 0; i < len(rest); i++ {
+		if rest[i] == '"' {
+			if i+1 == len(rest) || rest[i+1] == ' ' {
+				break
+			}
+			if rest[i+1] == '"' {
+				i++
+			}
+		}
+		dir.WriteByte(rest[i])
+	}
+	if !strings.HasPrefix(dir.String(), "/") {
+		return "/"
+	}
+	return dir.String()
+}

@@ -1,0 +1,81 @@
+package ftp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/jlaffaye/ftp"
+
+	"ftpfs/conn"
+)
+
+// Open implements conn.Session. ctx counts until the Download is read to its
+// end or closed: its end breaks a Read that waits, and the session.
+func (s *session) Open(ctx context.Context, path string, offset int64) (conn.Download, error) {
+	end, err := s.begin(ctx, "RETR", path)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := s.lib.RetrFrom(path, uint64(max(offset, 0)))
+	if err != nil {
+		defer end()
+		return nil, s.explain("RETR", path, s.transferError("RETR", path, err))
+	}
+	return &download{s: s, path: path, resp: resp, end: end}, nil
+}
+
+// download is the data of a RETR.
+type download struct {
+	s    *session
+	path string
+	resp *ftp.Response
+	end  func() // of the verb; called when err is set
+	err  error  // what Read returns from now on
+}
+
+// Read implements conn.Download. At the end of the data it reads the server's
+// reply: only that tells the end of the file from a cut connection.
+func (d *download) Read(p []byte) (int, error) {
+	if d.err != nil {
+		return 0, d.err
+	}
+	n, err := d.resp.Read(p)
+	if err == nil {
+		return n, nil
+	}
+	closed := d.resp.Close()
+	defer d.end() // the verb is over; ctx need not live until Close
+	switch {
+	case closed != nil:
+		d.err = d.s.transferError("RETR", d.path, closed)
+	case errors.Is(err, io.EOF):
+		d.err = io.EOF
+		return n, io.EOF
+	default: // 226, but the data was cut on its way
+		d.err = d.s.fail("RETR", d.path, err)
+	}
+	var e *conn.Error
+	if errors.As(d.err, &e) && e.Outcome != conn.Refused && !errors.Is(e, io.ErrUnexpectedEOF) {
+		e.Err = fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, e.Err)
+	}
+	return n, d.err
+}
+
+// Close implements conn.Download. Before the end of the data it gives the
+// transfer up; whatever the server replies to that ends it.
+func (d *download) Close() error {
+	if d.err != nil {
+		return nil // it has ended
+	}
+	defer d.end()
+	d.err = errClosed
+	d.resp.Close() // its error is the server's view of what we did
+	if broken := d.s.ctl.Err(); broken != nil {
+		return at("RETR", d.path, conn.Unknown, broken)
+	}
+	return nil
+}
+
+var errClosed = errors.New("the download is closed")

@@ -1,0 +1,116 @@
+package ftp
+
+import (
+	"context"
+	iofs "io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"ftpfs/conn"
+	"ftpfs/conn/wire"
+)
+
+// List implements conn.Session.
+func (s *session) List(ctx context.Context, dir string) (conn.Listing, error) {
+	end, err := s.begin(ctx, "LIST", dir)
+	if err != nil {
+		return conn.Listing{}, err
+	}
+	defer end()
+	return s.list(dir)
+}
+
+// list reads a directory by MLSD, else by CWD and LIST: a name that is no
+// argument can be taken neither for an option nor for a pattern.
+func (s *session) list(dir string) (conn.Listing, error) {
+	if s.feat.has("MLST") && !s.srv.lacks("MLSD") {
+		l, err := s.fetch("MLSD", dir, "MLSD "+dir, parseMLSD)
+		_, last := s.ctl.Last()
+		switch {
+		case err == nil && len(l.Entries) == 0:
+			// Some servers say of a missing directory that it is empty.
+			if err := s.do("CWD", dir, "CWD "+dir); err != nil {
+				return conn.Listing{}, s.explain("CWD", dir, err)
+			}
+			return l, nil
+		case err == nil:
+			return s.withLinks(dir, l)
+		case !s.srv.lack("MLSD", last):
+			return l, s.explain("MLSD", dir, err)
+		}
+		s.log.Info("the server offers MLSD but does not know it; using LIST")
+	}
+	if err := s.do("CWD", dir, "CWD "+dir); err != nil {
+		return conn.Listing{}, s.explain("CWD", dir, err)
+	}
+	return s.listHere(dir)
+}
+
+// listHere lists dir, which is the current directory. LIST alone hides
+// dotfiles on most servers; what "LIST -a" does is tried on the first
+// directory in which it makes a difference, for some take -a for a name.
+func (s *session) listHere(dir string) (conn.Listing, error) {
+	now := time.Now()
+	parse := func(line string) (conn.Entry, error) { return parseLIST(line, now) }
+	switch known := s.srv.listsAll(); {
+	case known == works:
+		return s.fetch("LIST", dir, "LIST -a", parse)
+	case known == fails || !s.unix:
+		return s.fetch("LIST", dir, "LIST", parse)
+	}
+	all, err := s.fetch("LIST", dir, "LIST -a", parse)
+	if err != nil && conn.OutcomeOf(err) != conn.Refused {
+		return all, err
+	}
+	plain, plainErr := s.fetch("LIST", dir, "LIST", parse)
+	if plainErr != nil {
+		return plain, plainErr
+	}
+	switch {
+	case err == nil && overlap(all, plain):
+		s.srv.setListsAll(works)
+		return all, nil
+	case err == nil && len(plain.Entries) == 0:
+		return all, nil
+	case err != nil || len(plain.Entries) > 1: // a single name may be new
+		s.srv.setListsAll(fails)
+	}
+	return plain, nil
+}
+
+// overlap reports whether two listings have a name in common. To be equal
+// they need not be: the directory may change between them.
+func overlap(l, m conn.Listing) bool {
+	names := make(map[string]bool, len(l.Entries))
+	for _, e := range l.Entries {
+		names[e.Name] = true
+	}
+	return slices.ContainsFunc(m.Entries, func(e conn.Entry) bool { return names[e.Name] })
+}
+
+// fetch runs a command that sends a listing. op is what its errors are called.
+func (s *session) fetch(op, dir, command string, parse func(string) (conn.Entry, error)) (conn.Listing, error) {
+	resp, err := s.lib.Retr(wire.Raw(command))
+	if err != nil {
+		return conn.Listing{}, s.transferError(op, dir, err)
+	}
+	l, err := readListing(resp, parse)
+	if closed := resp.Close(); closed != nil {
+		return conn.Listing{}, s.transferError(op, dir, closed)
+	}
+	if err != nil {
+		return conn.Listing{}, s.fail(op, dir, err)
+	}
+	switch _, r := s.ctl.Last(); {
+	case strings.Contains(r.Text(), "truncated to "):
+		// Pure-FTPd stops after 10,000 names: "226-Options: -l", "226 Output
+		// truncated to 10000 matches".
+		l.Complete = false
+	case len(l.Entries) == 0 && strings.Contains(r.Text(), "failed to open directory"):
+		// vsftpd lists what may be entered but not read as empty: "226
+		// Transfer done (but failed to open directory)."
+		return conn.Listing{}, &conn.Error{Op: op, Path: dir, Code: r.Code, Msg: r.Text(), Outcome: conn.Refused, Err: iofs.ErrPermission}
+	}
+	return l, nil
+}

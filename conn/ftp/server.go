@@ -1,0 +1,104 @@
+package ftp
+
+import (
+	"strings"
+	"sync"
+
+	"ftpfs/conn/wire"
+)
+
+// server is what the sessions of one Dialer have learned about their server.
+type server struct {
+	mu      sync.Mutex
+	lacking map[string]bool // guarded by mu; commands that it does not know, see lack
+	listAll verdict         // guarded by mu; does "LIST -a" show all that LIST shows?
+}
+
+// verdict is the result of trying something out.
+type verdict uint8
+
+const (
+	untried verdict = iota
+	works
+	fails
+)
+
+// lacks reports whether the server has said that it does not know a command.
+func (v *server) lacks(command string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.lacking[command]
+}
+
+// lack takes note of it if r says that the server does not know the command
+// (RFC 959: 500 syntax error, 502 not implemented, 504 not for that parameter).
+func (v *server) lack(command string, r wire.Reply) bool {
+	if r.Code != 500 && r.Code != 502 && r.Code != 504 {
+		return false
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.lacking[command] = true
+	return true
+}
+
+func (v *server) listsAll() verdict {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.listAll
+}
+
+func (v *server) setListsAll(x verdict) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.listAll = x
+}
+
+// features is the server's answer to FEAT (RFC 2389): upper-case verbs with
+// their parameters.
+type features map[string]string
+
+func parseFeatures(r wire.Reply) features {
+	f := make(features)
+	if r.Code != 211 || len(r.Lines) < 3 {
+		return f
+	}
+	for _, l := range r.Lines[1 : len(r.Lines)-1] {
+		verb, params, _ := strings.Cut(strings.TrimSpace(l), " ")
+		if verb != "" {
+			f[strings.ToUpper(verb)] = strings.TrimSpace(params)
+		}
+	}
+	return f
+}
+
+func (f features) has(verb string) bool {
+	_, ok := f[verb]
+	return ok
+}
+
+// facts returns the facts that MLST and MLSD offer, in the form of OPTS MLST.
+// The asterisks mark those that are on.
+func (f features) facts() string {
+	facts := strings.ReplaceAll(f["MLST"], "*", "")
+	if facts != "" && !strings.HasSuffix(facts, ";") {
+		facts += ";"
+	}
+	return facts
+}
+
+// commandLimit returns how many bytes a command may have without its end.
+// BSD's ftpd splits longer ones and takes the tail for another command, so
+// only servers that are known get more.
+func commandLimit(greeting wire.Reply) int {
+	text := strings.ToLower(greeting.Text())
+	for _, known := range []string{"proftpd", "vsftpd", "pure-ftpd"} {
+		if strings.Contains(text, known) {
+			return 4000
+		}
+	}
+	if strings.Contains(text, "pyftpdlib") {
+		return 2000
+	}
+	return 508
+}

@@ -1,0 +1,182 @@
+package ftp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/textproto"
+	"strings"
+
+	"github.com/jlaffaye/ftp"
+
+	"ftpfs/conn"
+	"ftpfs/conn/wire"
+)
+
+const closing = 421 // RFC 959: service not available, closing control connection
+
+// longestVerb is what a command has at most beside its path, in bytes:
+// "MFMT 20060102150405 ".
+const longestVerb = 20
+
+// session is a conn.Session.
+type session struct {
+	ctl *wire.Control
+	lib *ftp.ServerConn
+	srv *server
+	log *slog.Logger
+
+	feat       features
+	home       string // login directory
+	unix       bool   // SYST says so
+	limit      int    // bytes of a command
+	noMDTMTime bool   // MDTM does not set times here, though it may for other users
+}
+
+var _ conn.Session = (*session)(nil)
+
+// Home returns the login directory, an absolute path.
+func (s *session) Home() string { return s.home }
+
+// Err implements conn.Session.
+func (s *session) Err() error { return s.ctl.Err() }
+
+// Close implements conn.Session.
+func (s *session) Close() error { return s.ctl.Close() }
+
+// Noop implements conn.Session. Any answer shows that the session lives.
+func (s *session) Noop(ctx context.Context) error {
+	end, err := s.begin(ctx, "NOOP")
+	if err != nil {
+		return err
+	}
+	defer end()
+	if _, err = s.ctl.Command("NOOP"); err != nil {
+		return at("NOOP", "", conn.NotExecuted, err) // which means nothing to the server's state
+	}
+	return nil
+}
+
+// begin starts a verb about paths.
+func (s *session) begin(ctx context.Context, op string, paths ...string) (end func(), err error) {
+	for _, p := range paths {
+		if err := s.check(op, p); err != nil {
+			return nil, err
+		}
+	}
+	end, err = s.ctl.Begin(ctx)
+	if err != nil {
+		first := ""
+		if len(paths) > 0 {
+			first = paths[0]
+		}
+		return nil, at(op, first, conn.OutcomeOf(err), err)
+	}
+	return end, nil
+}
+
+// check refuses paths that the server would not get as they are. 0xFF is a
+// Telnet control byte (RFC 854): ProFTPD eats it and what follows it unless it
+// is doubled, vsftpd and Pure-FTPd take a doubled one for two.
+func (s *session) check(op, p string) error {
+	err := conn.CheckPath(p)
+	switch {
+	case err == nil && strings.Contains(p, "\xff"):
+		err = fmt.Errorf("%w: it holds the byte 0xFF", conn.ErrInvalidName)
+	case err == nil && len(p)+longestVerb > s.limit:
+		err = fmt.Errorf("%w: the path has %d bytes", conn.ErrNameTooLong, len(p))
+	}
+	if err != nil {
+		return &conn.Error{Op: op, Path: p, Outcome: conn.Refused, Err: err}
+	}
+	return nil
+}
+
+// do sends a command about path that is done with a 2xx or 3xx reply. The
+// error of a lost reply is Unknown.
+func (s *session) do(verb, p, line string) error {
+	r, err := s.ctl.Command(line)
+	if err != nil {
+		return at(verb, p, conn.OutcomeOf(err), err)
+	}
+	return s.refusal(verb, p, r)
+}
+
+// refusal returns what a reply means as an error, nil if it is positive. A
+// reply that is more than a refusal breaks the session.
+func (s *session) refusal(verb, p string, r wire.Reply) error {
+	if r.Code < 400 {
+		return nil
+	}
+	e := conn.ReplyError(verb, p, r.Code, r.Text())
+	if e.Outcome != conn.Refused {
+		s.ctl.Fail(e)
+	}
+	return e
+}
+
+// at returns err as an error of op about path, with the outcome o.
+func at(op, p string, o conn.Outcome, err error) *conn.Error {
+	e := &conn.Error{Op: op, Path: p, Outcome: o, Err: err}
+	if inner, ok := err.(*conn.Error); ok {
+		e.Code, e.Msg, e.Err = inner.Code, inner.Msg, inner.Err
+	}
+	return e
+}
+
+// fail breaks the session because of cause.
+func (s *session) fail(op, p string, cause error) *conn.Error {
+	s.ctl.Fail(cause)
+	return at(op, p, conn.Unknown, cause)
+}
+
+// transferError says why the library's transfer op failed with err.
+func (s *session) transferError(op, p string, err error) error {
+	if broken := s.ctl.Err(); broken != nil {
+		if s.ctl.Sent() {
+			return at(op, p, conn.Unknown, broken)
+		}
+		return at(op, p, conn.NotExecuted, broken)
+	}
+	verb, r := s.ctl.Last()
+	var refused *textproto.Error
+	if !errors.As(err, &refused) || r.Code < 400 {
+		// The data connection broke, whatever the server says of it, or the
+		// library cannot read what it said.
+		return s.fail(op, p, fmt.Errorf("%w: %w", conn.ErrProtocol, err))
+	}
+	if verb == "EPSV" || verb == "PASV" || verb == "REST" {
+		op = verb
+	}
+	return s.refusal(op, p, r)
+}
+
+// packet is a list of commands to be sent together.
+type packet struct {
+	s     *session
+	lines []string
+	then  []func(wire.Reply)
+}
+
+// add appends a command; then gets its reply.
+func (p *packet) add(line string, then func(wire.Reply)) {
+	p.lines = append(p.lines, line)
+	p.then = append(p.then, then)
+}
+
+// send sends the commands and hands out the replies that come. The outcome of
+// its error is NotExecuted only if none of them can have been executed.
+func (p *packet) send() error {
+	replies, err := p.s.ctl.Pipeline(p.lines...)
+	for i, r := range replies {
+		p.then[i](r)
+	}
+	if err != nil && len(replies) > 0 {
+		return at("session", "", conn.Unknown, err)
+	}
+	return err
+}
+
+// ignore is for replies that change nothing.
+func ignore(wire.Reply) {}

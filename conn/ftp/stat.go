@@ -1,0 +1,191 @@
+package ftp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"ftpfs/conn"
+	"ftpfs/conn/wire"
+)
+
+// Stat implements conn.Session.
+func (s *session) Stat(ctx context.Context, p string) (conn.Entry, error) {
+	r, err := s.StatBatch(ctx, []string{p})
+	if err != nil {
+		return conn.Entry{}, err
+	}
+	return r[0].Entry, r[0].Err
+}
+
+// StatBatch implements conn.Session. What SIZE and MDTM leave open (they
+// refuse directories, some without a word) is asked in a second round trip.
+func (s *session) StatBatch(ctx context.Context, paths []string) ([]conn.StatResult, error) {
+	end, err := s.begin(ctx, "SIZE")
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	results := make([]conn.StatResult, len(paths))
+	asked := make([]*question, len(paths))
+	first := packet{s: s}
+	for i, p := range paths {
+		if results[i].Err = s.check("SIZE", p); results[i].Err == nil {
+			asked[i] = s.ask(p)
+			asked[i].addTo(&first)
+		}
+	}
+	if err := first.send(); err != nil {
+		return nil, at("SIZE", firstOf(paths), conn.NotExecuted, err)
+	}
+	second := packet{s: s}
+	for i, q := range asked {
+		if q == nil {
+			continue
+		}
+		results[i].Entry, results[i].Err = q.entry()
+		if results[i].Err != nil && !q.final(results[i].Err) {
+			s.askDir(&second, q.path, &results[i])
+		}
+	}
+	if err := second.send(); err != nil {
+		return nil, at("SIZE", firstOf(paths), conn.NotExecuted, err)
+	}
+	return results, nil
+}
+
+func firstOf(paths []string) string {
+	if len(paths) == 0 {
+		return ""
+	}
+	return paths[0]
+}
+
+// askDir adds the question whether path is a directory, or whatever MLST says
+// it is, to p. res holds what SIZE said.
+func (s *session) askDir(p *packet, path string, res *conn.StatResult) {
+	if s.feat.has("MLST") {
+		p.add("MLST "+path, func(r wire.Reply) {
+			if e, err := parseMLST(path, r); err == nil {
+				*res = conn.StatResult{Entry: e}
+			} else if reason := s.refusal("MLST", path, r); reason != nil && !isVague(reason) {
+				res.Err = reason
+			}
+		})
+		return
+	}
+	p.add("CWD "+path, func(r wire.Reply) {
+		reason := s.refusal("CWD", path, r)
+		switch {
+		case reason == nil:
+			*res = conn.StatResult{Entry: conn.Entry{Name: baseOf(path), Kind: conn.KindDir, Size: -1}}
+		case errors.Is(reason, iofs.ErrNotExist): // also where CWD gives no reason: neither file nor directory
+			res.Err = reason
+		}
+	})
+}
+
+// question asks what is at a path: MLST where the server does not list SIZE
+// (goftp.io's answers SIZE of directories), else SIZE and MDTM.
+type question struct {
+	s          *session
+	path       string
+	size, mdtm wire.Reply // Code 0: not asked
+	mlst       wire.Reply
+}
+
+func (s *session) ask(path string) *question { return &question{s: s, path: path} }
+
+func (q *question) addTo(p *packet) {
+	if q.s.feat.has("MLST") && !q.s.feat.has("SIZE") {
+		p.add("MLST "+q.path, func(r wire.Reply) { q.mlst = r })
+		return
+	}
+	p.add("SIZE "+q.path, func(r wire.Reply) { q.size = r })
+	p.add("MDTM "+q.path, func(r wire.Reply) { q.mdtm = r })
+}
+
+// entry returns the answer: of a file, or with MLST of anything.
+func (q *question) entry() (conn.Entry, error) {
+	if q.mlst.Code != 0 {
+		e, err := parseMLST(q.path, q.mlst)
+		if refused := q.s.refusal("MLST", q.path, q.mlst); refused != nil {
+			return conn.Entry{}, refused
+		}
+		return e, err
+	}
+	if err := q.s.refusal("SIZE", q.path, q.size); err != nil {
+		return conn.Entry{}, err
+	}
+	size, err := strconv.ParseInt(strings.TrimSpace(q.size.Text()), 10, 64)
+	if err != nil || size < 0 {
+		return conn.Entry{}, q.s.fail("SIZE", q.path, fmt.Errorf("%w: %q to SIZE", conn.ErrProtocol, q.size))
+	}
+	e := conn.Entry{Name: baseOf(q.path), Kind: conn.KindFile, Size: size}
+	if t, ok := parseMDTM(q.mdtm); ok {
+		e.Time, e.Precision = t, time.Second
+	}
+	return e, nil
+}
+
+// final reports whether err says for certain that nothing is at the path.
+func (q *question) final(err error) bool {
+	return q.mlst.Code != 0 || errors.Is(err, iofs.ErrNotExist) && !isVague(err)
+}
+
+// parseMDTM reads the time of an MDTM reply. Fractions of a second, which few
+// servers give and none sets, are dropped.
+func parseMDTM(r wire.Reply) (time.Time, bool) {
+	text, _, _ := strings.Cut(strings.TrimSpace(r.Text()), ".")
+	t, err := time.Parse(timeFormat, text)
+	return t, r.OK() && err == nil
+}
+
+// parseMLST reads the entry of an MLST reply (RFC 3659, 7.2): the facts are
+// those of an MLSD line, the name is a path that we know better.
+func parseMLST(p string, r wire.Reply) (conn.Entry, error) {
+	if !r.OK() || len(r.Lines) < 3 {
+		return conn.Entry{}, fmt.Errorf("%w: %q to MLST", conn.ErrProtocol, r)
+	}
+	line := strings.TrimLeft(r.Lines[1], " ")
+	facts, _, ok := strings.Cut(line, "; ")
+	if !ok {
+		facts, _, _ = strings.Cut(line, " ")
+		facts = strings.TrimSuffix(facts, ";")
+	}
+	// The kinds cdir and pdir are dropped by the parser as "." and "..", but
+	// goftp.io's and others say so of any directory that MLST is asked for.
+	e, err := parseMLSD(dirKind(facts) + "; " + "x")
+	e.Name = baseOf(p)
+	return e, err
+}
+
+// dirKind makes cdir and pdir plain directories.
+func dirKind(facts string) string {
+	parts := strings.Split(facts, ";")
+	for i, f := range parts {
+		if strings.EqualFold(f, "type=cdir") || strings.EqualFold(f, "type=pdir") {
+			parts[i] = "type=dir"
+		}
+	}
+	return strings.Join(parts, ";")
+}
+
+// baseOf returns the last component of a path, "" for the root.
+func baseOf(p string) string {
+	if p == "/" {
+		return ""
+	}
+	return path.Base(p)
+}
+
+// isVague reports whether err is a refusal without a reason.
+func isVague(err error) bool {
+	var e *conn.Error
+	return errors.As(err, &e) && e.Vague()
+}

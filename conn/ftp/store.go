@@ -1,0 +1,176 @@
+package ftp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	iofs "io/fs"
+	"path"
+
+	"ftpfs/conn"
+	"ftpfs/conn/wire"
+)
+
+// Store implements conn.Session.
+func (s *session) Store(ctx context.Context, p string, r io.Reader, c conn.Commit) (conn.Entry, error) {
+	final := p
+	if c.RenameTo != "" {
+		final = c.RenameTo
+	}
+	end, err := s.begin(ctx, "STOR", p, final)
+	if err != nil {
+		return conn.Entry{}, err
+	}
+	defer end()
+	if c.RenameTo == "" && c.Base.State != conn.AnyVersion {
+		if err := s.checkBase(p, c.Base); err != nil {
+			return conn.Entry{}, err
+		}
+	}
+	sent, err := s.upload(p, r)
+	if err != nil {
+		return conn.Entry{}, err
+	}
+	e, err := s.commit(p, sent, c)
+	if err != nil {
+		return conn.Entry{}, err
+	}
+	e.Name, e.Kind = path.Base(final), conn.KindFile
+	return e, nil
+}
+
+// checkBase compares what is at path with what it should be.
+func (s *session) checkBase(path string, base conn.Version) error {
+	q := s.ask(path)
+	p := packet{s: s}
+	q.addTo(&p)
+	if err := p.send(); err != nil {
+		return at("STOR", path, conn.NotExecuted, err)
+	}
+	return conflict(q, base)
+}
+
+// conflict returns ErrConflict if the file that q asked for is not base.
+func conflict(q *question, base conn.Version) error {
+	is := conn.Version{State: conn.Absent}
+	e, err := q.entry()
+	switch {
+	case err == nil:
+		is = e.Version()
+	case !errors.Is(err, iofs.ErrNotExist) && !isVague(err):
+		return err // which says more than that nothing is there
+	}
+	if is.Same(base) {
+		return nil
+	}
+	return &conn.Error{Op: "STOR", Path: q.path, Outcome: conn.Refused, Err: conn.ErrConflict}
+}
+
+// upload sends r to path and returns how many bytes that were.
+func (s *session) upload(path string, r io.Reader) (int64, error) {
+	src := &source{r: r, ctl: s.ctl}
+	err := s.lib.Stor(path, src)
+	switch {
+	case err == nil:
+		return src.n, nil
+	case src.err != nil:
+		return 0, &conn.Error{Op: "STOR", Path: path, Outcome: conn.Unknown, Err: src.err}
+	default:
+		return 0, s.explain("STOR", path, s.transferError("STOR", path, err))
+	}
+}
+
+// source is the reader of an upload. The library would end the upload
+// properly when it fails, and the server would take the part for the whole;
+// so the data connection is reset before the library hears of it.
+type source struct {
+	r   io.Reader
+	ctl *wire.Control
+	n   int64 // bytes read
+	err error // of r, unless io.EOF
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	s.n += int64(n)
+	if err != nil && err != io.EOF {
+		s.err = err
+		s.ctl.Fail(fmt.Errorf("the upload was given up: %w", err))
+	}
+	return n, err
+}
+
+// commit sets time and mode of what was uploaded with sent bytes, checks it
+// and renames it, all but the RNTO in one packet.
+func (s *session) commit(path string, sent int64, c conn.Commit) (conn.Entry, error) {
+	var (
+		p       = packet{s: s}
+		stored  = s.ask(path)
+		present *question // what is to be replaced
+		ready   wire.Reply
+		chmodOK bool
+	)
+	if verb := s.timeVerb(); verb != "" && !c.Time.IsZero() {
+		p.add(timeLine(verb, path, c.Time), func(r wire.Reply) { s.learnTime(verb, r) })
+	}
+	if c.SetMode && !s.srv.lacks("SITE CHMOD") {
+		p.add(chmodLine(path, c.Mode), func(r wire.Reply) { chmodOK = !s.srv.lack("SITE CHMOD", r) && r.OK() })
+	}
+	stored.addTo(&p)
+	if c.RenameTo != "" {
+		if c.Base.State != conn.AnyVersion {
+			present = s.ask(c.RenameTo)
+			present.addTo(&p)
+		}
+		p.add("RNFR "+path, func(r wire.Reply) { ready = r })
+	}
+	if err := p.send(); err != nil {
+		return conn.Entry{}, at("STOR", path, conn.Unknown, err)
+	}
+	e, err := stored.entry()
+	if errors.Is(err, errors.ErrUnsupported) { // a server without SIZE: the 226 has to do
+		e, err = conn.Entry{Size: sent}, nil
+	}
+	if err != nil || e.Size != c.Size {
+		return conn.Entry{}, s.fail("STOR", path, fmt.Errorf("%w: it has %d bytes, not %d (%v)", conn.ErrShortStore, e.Size, c.Size, err))
+	}
+	if chmodOK {
+		e.Mode, e.HasMode = c.Mode&(iofs.ModePerm|iofs.ModeSetuid|iofs.ModeSetgid|iofs.ModeSticky), true
+	}
+	if c.RenameTo == "" {
+		return e, nil
+	}
+	if present != nil {
+		if err := conflict(present, c.Base); err != nil {
+			s.dropRename(path, ready)
+			return conn.Entry{}, err
+		}
+	}
+	return e, s.moveTo(path, c.RenameTo, ready)
+}
+
+// moveTo ends a rename whose RNFR was answered with ready.
+func (s *session) moveTo(from, to string, ready wire.Reply) error {
+	if err := s.refusal("RNFR", from, ready); err != nil {
+		return s.explain("RNFR", from, err)
+	}
+	return s.explain("RNTO", to, s.do("RNTO", to, "RNTO "+to))
+}
+
+// dropRename ends a rename whose RNFR was answered with ready by one that
+// changes nothing: ProFTPD answers any other command with "501 Bad sequence".
+func (s *session) dropRename(path string, ready wire.Reply) {
+	if ready.Code/100 == 3 {
+		s.ctl.Command("RNTO " + path) // a lost connection shows at the next command
+	}
+}
+
+// learnTime remembers what an attempt to set a time of our own file showed.
+// Where MDTM cannot set times, the server takes the time for a part of the
+// name and finds no such file.
+func (s *session) learnTime(verb string, r wire.Reply) {
+	if !s.srv.lack(timeKey(verb), r) && verb == "MDTM" && !r.OK() {
+		s.noMDTMTime = true
+	}
+}

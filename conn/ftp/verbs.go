@@ -1,0 +1,137 @@
+package ftp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"time"
+
+	"ftpfs/conn"
+)
+
+// timeFormat is that of MDTM and MFMT, always UTC (RFC 3659, 2.3).
+const timeFormat = "20060102150405"
+
+// Remove implements conn.Session.
+func (s *session) Remove(ctx context.Context, path string, kind conn.Kind) error {
+	verb := "DELE"
+	if kind == conn.KindDir {
+		verb = "RMD"
+	}
+	return s.simple(ctx, verb, path)
+}
+
+// Mkdir implements conn.Session. RFC 959 wants 257 for it, some servers say 250.
+func (s *session) Mkdir(ctx context.Context, path string) error {
+	return s.simple(ctx, "MKD", path)
+}
+
+// simple runs a verb that is one command with a path.
+func (s *session) simple(ctx context.Context, verb, path string) error {
+	end, err := s.begin(ctx, verb, path)
+	if err != nil {
+		return err
+	}
+	defer end()
+	return s.explain(verb, path, s.do(verb, path, verb+" "+path))
+}
+
+// Rename implements conn.Session. The two commands are never sent together:
+// a server that refuses RNFR may take RNTO alone for a rename of its root.
+func (s *session) Rename(ctx context.Context, from, to string) error {
+	end, err := s.begin(ctx, "RNFR", from, to)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if err := s.do("RNFR", from, "RNFR "+from); err != nil {
+		if conn.OutcomeOf(err) == conn.Unknown {
+			err = at("RNFR", from, conn.NotExecuted, err) // it changes nothing
+		}
+		return s.explain("RNFR", from, err)
+	}
+	return s.explain("RNTO", to, s.do("RNTO", to, "RNTO "+to))
+}
+
+// Chmod implements conn.Session.
+func (s *session) Chmod(ctx context.Context, path string, mode iofs.FileMode) error {
+	end, err := s.begin(ctx, "SITE CHMOD", path)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if s.srv.lacks("SITE CHMOD") {
+		return unsupported("SITE CHMOD", path)
+	}
+	r, err := s.ctl.Command(chmodLine(path, mode))
+	if err != nil {
+		return at("SITE CHMOD", path, conn.OutcomeOf(err), err)
+	}
+	if s.srv.lack("SITE CHMOD", r) {
+		return unsupported("SITE CHMOD", path)
+	}
+	return s.explain("SITE CHMOD", path, s.refusal("SITE CHMOD", path, r))
+}
+
+// chmodLine returns the command that sets mode's permission, setuid, setgid
+// and sticky bits.
+func chmodLine(path string, mode iofs.FileMode) string {
+	bits := uint32(mode.Perm())
+	for bit, m := range map[uint32]iofs.FileMode{0o4000: iofs.ModeSetuid, 0o2000: iofs.ModeSetgid, 0o1000: iofs.ModeSticky} {
+		if mode&m != 0 {
+			bits |= bit
+		}
+	}
+	return fmt.Sprintf("SITE CHMOD %03o %s", bits, path)
+}
+
+// SetTime implements conn.Session.
+func (s *session) SetTime(ctx context.Context, path string, t time.Time) error {
+	verb := s.timeVerb()
+	if verb == "" {
+		verb = "MFMT"
+	}
+	end, err := s.begin(ctx, verb, path)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if s.timeVerb() == "" {
+		return unsupported(verb, path)
+	}
+	r, err := s.ctl.Command(timeLine(verb, path, t))
+	if err != nil {
+		return at(verb, path, conn.OutcomeOf(err), err)
+	}
+	if s.srv.lack(timeKey(verb), r) {
+		return unsupported(verb, path)
+	}
+	return s.explain(verb, path, s.refusal(verb, path, r))
+}
+
+// timeVerb returns the command that sets times: MFMT (draft-somers-ftp-mfxx),
+// else vsftpd's MDTM with a time before the path; "" if there is none.
+func (s *session) timeVerb() string {
+	switch {
+	case s.feat.has("MFMT") && !s.srv.lacks(timeKey("MFMT")):
+		return "MFMT"
+	case s.feat.has("MDTM") && !s.feat.has("MFMT") && !s.noMDTMTime && !s.srv.lacks(timeKey("MDTM")):
+		return "MDTM"
+	default:
+		return ""
+	}
+}
+
+// timeKey is the name under which the server remembers that verb cannot set
+// times; MDTM may still tell them.
+func timeKey(verb string) string { return verb + " time" }
+
+func timeLine(verb, path string, t time.Time) string {
+	return verb + " " + t.UTC().Format(timeFormat) + " " + path
+}
+
+// unsupported is the error of what the server cannot do.
+func unsupported(op, path string) error {
+	return &conn.Error{Op: op, Path: path, Outcome: conn.Refused, Err: errors.ErrUnsupported}
+}

@@ -1,0 +1,245 @@
+package wire
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"ftpfs/conn"
+)
+
+const (
+	maxQueued   = 512         // replies that wait to be taken; more is a flood
+	quitTimeout = time.Second // to write QUIT at the end
+)
+
+// Control is a control connection and the data connections opened by it.
+type Control struct {
+	raw            net.Conn
+	host           string // the server's address, of data connections too
+	timeout        time.Duration
+	connectTimeout time.Duration
+	dial           dialFunc
+
+	life context.Context // ends when the connection is broken; its cause says why
+	kill context.CancelCauseFunc
+
+	replies chan Reply    // closed by the reader, after readErr is set
+	readErr error         // why the reader ended
+	done    chan struct{} // closed when the reader is gone
+
+	// Owned by the goroutine of the verb.
+	lib      *library
+	last     exchange
+	greeting Reply
+	features Reply     // to FEAT; no Lines if it was not asked
+	armed    bool      // REST was accepted and no transfer has used it up
+	transfer *transfer // of the open verb; nil before its command
+
+	mu   sync.Mutex
+	busy bool      // guarded by mu; between Begin and its end
+	data *dataConn // guarded by mu; the open data connection
+}
+
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// Dial opens a control connection to cfg's server, and with it the verb in
+// which the library reads the greeting and logs in; end ends it (see Begin).
+// The error is ErrHostDown, ErrTimeout or ctx's, in a *conn.Error with the
+// outcome NotExecuted.
+func Dial(ctx context.Context, cfg conn.Config) (c *Control, end func(), err error) {
+	c = &Control{
+		timeout:        cmp.Or(cfg.Timeout, conn.DefaultTimeout),
+		connectTimeout: cmp.Or(cfg.ConnectTimeout, conn.DefaultConnectTimeout),
+		dial:           cfg.Dial,
+		replies:        make(chan Reply, maxQueued),
+		done:           make(chan struct{}),
+	}
+	if c.dial == nil {
+		c.dial = new(net.Dialer).DialContext
+	}
+	dialCtx, cancel := context.WithTimeout(ctx, c.connectTimeout)
+	defer cancel()
+	raw, err := c.dial(dialCtx, "tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
+	if err != nil {
+		return nil, nil, &conn.Error{Op: "connect", Outcome: conn.NotExecuted, Err: dialError(ctx, err)}
+	}
+	c.raw, c.host = raw, cfg.Host
+	if a, ok := raw.RemoteAddr().(*net.TCPAddr); ok {
+		c.host = (&net.IPAddr{IP: a.IP, Zone: a.Zone}).String()
+	}
+	c.life, c.kill = context.WithCancelCause(context.Background())
+	c.lib = &library{c: c, owed: greeting}
+	go c.readReplies()
+	return c, c.beginLocked(ctx), nil
+}
+
+// dialError says what a failed dial means. ctx is the caller's, without the
+// connect timeout.
+func dialError(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case isTimeout(err):
+		return fmt.Errorf("%w: %w", conn.ErrTimeout, err)
+	default:
+		return fmt.Errorf("%w: %w", conn.ErrHostDown, err)
+	}
+}
+
+func isTimeout(err error) bool {
+	var ne net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.As(err, &ne) && ne.Timeout()
+}
+
+// readReplies is the one reader of the connection. It never waits for those
+// who want the replies, so that a server can always send.
+func (c *Control) readReplies() {
+	defer close(c.done)
+	defer close(c.replies)
+	for p := newReplyReader(c.raw); ; {
+		r, err := p.Read()
+		if err != nil {
+			c.readErr = err
+			return
+		}
+		select {
+		case c.replies <- r:
+		default:
+			c.readErr = fmt.Errorf("%w: %d replies nobody asked for", conn.ErrProtocol, maxQueued)
+			return
+		}
+	}
+}
+
+// Begin starts a verb: until end is called, the end of ctx breaks the
+// connection, so that whatever waits on it returns at once. It fails when the
+// connection is broken, ctx has ended, or another verb is open.
+func (c *Control) Begin(ctx context.Context) (end func(), err error) {
+	if err := c.Err(); err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, &conn.Error{Op: "session", Outcome: conn.NotExecuted, Err: context.Cause(ctx)}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.busy {
+		return nil, &conn.Error{Op: "session", Outcome: conn.Refused, Err: conn.ErrBusy}
+	}
+	return c.beginLocked(ctx), nil
+}
+
+func (c *Control) beginLocked(ctx context.Context) (end func()) {
+	c.busy, c.transfer = true, nil
+	stop := context.AfterFunc(ctx, func() { c.Fail(context.Cause(ctx)) })
+	return func() {
+		stop()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.busy = false
+	}
+}
+
+// Fail breaks the connection because of cause, unless it is broken already.
+// An open data connection is reset, so that the server cannot take what it
+// has for the whole.
+func (c *Control) Fail(cause error) {
+	c.kill(cause)
+	c.mu.Lock()
+	d := c.data
+	c.mu.Unlock()
+	if d != nil {
+		d.abort()
+	}
+	c.raw.Close()
+}
+
+// Err returns why the connection cannot be used, as a *conn.Error with the
+// outcome NotExecuted, or nil. Between verbs it notices what the server said
+// or did unasked.
+func (c *Control) Err() error {
+	c.mu.Lock()
+	busy := c.busy
+	var stray error
+	if !busy {
+		stray = c.unsolicited()
+	}
+	c.mu.Unlock()
+	if stray != nil {
+		c.Fail(stray)
+	}
+	return c.broken(conn.NotExecuted)
+}
+
+// broken returns the error of a command on a connection that is broken, nil
+// if it is not.
+func (c *Control) broken(o conn.Outcome) error {
+	if c.life.Err() == nil {
+		return nil
+	}
+	e := &conn.Error{Op: "session", Outcome: o, Err: context.Cause(c.life)}
+	if said := (*saidError)(nil); errors.As(e.Err, &said) {
+		e.Code, e.Msg = said.Code, said.Text()
+	}
+	return e
+}
+
+// unsolicited takes what came without being asked for and says what it was.
+func (c *Control) unsolicited() error {
+	select {
+	case r, ok := <-c.replies:
+		if ok {
+			return &saidError{r}
+		}
+		return c.endError()
+	default:
+		return nil
+	}
+}
+
+// endError says how the connection ended; the reader is gone.
+func (c *Control) endError() error {
+	if errors.Is(c.readErr, io.EOF) {
+		return errClosedByServer
+	}
+	return fmt.Errorf("control connection: %w", c.readErr)
+}
+
+var errClosedByServer = fmt.Errorf("the server closed the control connection: %w", io.ErrUnexpectedEOF)
+
+// saidError is a reply that ends the connection: unasked for, or a 421.
+type saidError struct{ Reply }
+
+func (e *saidError) Error() string { return fmt.Sprintf("the server said %q", e.Reply.String()) }
+
+func (e *saidError) Unwrap() error {
+	if e.Code == closing {
+		return conn.ErrHostDown
+	}
+	return conn.ErrProtocol
+}
+
+// Close ends the connection: QUIT if no verb is open, without waiting for the
+// answer. An open verb fails.
+func (c *Control) Close() error {
+	c.mu.Lock()
+	polite := !c.busy && c.life.Err() == nil
+	c.busy = true
+	c.mu.Unlock()
+	if polite {
+		c.raw.SetWriteDeadline(time.Now().Add(quitTimeout))
+		io.WriteString(c.raw, "QUIT\r\n") // the answer would change nothing
+	}
+	c.Fail(net.ErrClosed)
+	<-c.done
+	return nil
+}
