@@ -78,8 +78,16 @@ func interpret(verb, path string, code int, msg string) meaning {
 	case code == 421, code == 500 && strings.HasPrefix(text, "oops"): // vsftpd's last words
 		return broken(v, ErrHostDown)
 	}
-	return refusal(v, code, text)
+	m := refusal(v, code, text)
+	if m.err == ErrInvalidName && len(path) > longPath { // ProFTPD: "Invalid directory name"
+		m.err = ErrNameTooLong
+	}
+	return m
 }
+
+// longPath: a server that finds nothing wrong with shorter paths finds longer
+// ones too long, whatever it says of them.
+const longPath = 1024
 
 // loginRefusal interprets replies before a session is there.
 func loginRefusal(code int, text string) meaning {

@@ -91,7 +91,6 @@ func (m *Manager) announce() {
 
 // fail notes a failed upload; untold: no close or fsync returned it.
 func (m *Manager) fail(p string, err error, untold bool) {
-	m.log.Warn("an upload failed", "path", p, "error", err)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.failures = slices.Insert(m.failures, 0, Failure{time.Now().UTC(), p, err.Error()})

@@ -101,7 +101,8 @@ func (f *File) run(ctx context.Context, j *job) {
 	j.err = err
 	close(j.done)
 	p := f.path
-	untold := err != nil && j.waiters == 0 && f.failed == 0 && !f.unlinked
+	first := f.failed == 0
+	untold := err != nil && j.waiters == 0 && first && !f.unlinked
 	again := f.dirty && !f.unlinked && f.m.life.Err() == nil
 	switch {
 	case err == nil:
@@ -114,6 +115,9 @@ func (f *File) run(ctx context.Context, j *job) {
 	f.mu.Unlock()
 	if err != nil && f.m.life.Err() == nil && ctx.Err() == nil {
 		f.m.fail(p, err, untold)
+		if again && first {
+			f.m.log.Warn("an upload failed and will be tried again", "path", p, "error", err)
+		}
 	}
 	if err == nil {
 		f.m.takeOwed(p) // what failed before has come true after all
@@ -330,13 +334,11 @@ func forGood(err error) bool {
 // refused puts the bytes that the server does not take into the recovery
 // folder and shows its version again.
 func (f *File) refused(p string, s *cache.Sealed, j *job, cause error) {
-	where, err := s.Refuse(cause.Error())
-	if err != nil {
+	if _, err := s.Refuse(cause.Error()); err != nil { // it logs where they are
 		f.m.log.Error("a file that the server refuses could not be put into the recovery folder; it stays in the journal",
 			"path", p, "error", err)
 		return
 	}
-	f.m.log.Warn("the server refuses a file; what was written is in the recovery folder", "path", p, "reason", cause, "recovered", where)
 	f.mu.Lock()
 	if f.copy.Generation() == j.gen {
 		f.forgetChangesLocked()
