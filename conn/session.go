@@ -108,4 +108,5 @@ type Commit struct {
 	SetMode  bool
 	Base     Version // what must be at the final path just before the upload: else ErrConflict; AnyVersion: do not look
 	RenameTo string  // after the checks, the final path to rename to; empty: path is final
+	KeepMode bool    // do not rename, but fail with errors.ErrUnsupported, where Mode cannot be set
 }

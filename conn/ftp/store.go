@@ -141,13 +141,25 @@ func (s *session) commit(path string, sent int64, c conn.Commit) (conn.Entry, er
 	if c.RenameTo == "" {
 		return e, nil
 	}
-	if present != nil {
-		if err := conflict(present, c.Base); err != nil {
-			s.dropRename(path, ready)
-			return conn.Entry{}, err
-		}
+	if err := mayReplace(path, present, c, chmodOK); err != nil {
+		s.dropRename(path, ready)
+		return conn.Entry{}, err
 	}
 	return e, s.moveTo(path, c.RenameTo, ready)
+}
+
+// mayReplace tells whether what was uploaded to path may be renamed over what
+// present, if it was asked, shows at c.RenameTo.
+func mayReplace(path string, present *question, c conn.Commit, chmodOK bool) error {
+	if present != nil {
+		if err := conflict(present, c.Base); err != nil {
+			return err
+		}
+	}
+	if c.KeepMode && c.SetMode && !chmodOK {
+		return &conn.Error{Op: "SITE CHMOD", Path: path, Outcome: conn.Refused, Err: errors.ErrUnsupported}
+	}
+	return nil
 }
 
 // moveTo ends a rename whose RNFR was answered with ready.

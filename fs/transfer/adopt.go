@@ -19,11 +19,25 @@ func (m *Manager) adopt() error {
 	m.adopted = stores
 	var errs []error
 	for _, s := range stores {
+		temps := s.Temps() // before uploads make new ones
+		m.spawn(func() { m.cleanUp(s, temps) })
 		for _, v := range s.Pending() {
 			errs = append(errs, m.adoptFile(s, v))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// cleanUp removes the temporary files that a mount which died has left.
+func (m *Manager) cleanUp(s *cache.Store, temps []string) {
+	for _, temp := range temps {
+		if !m.removeTemp(m.life, temp) {
+			continue
+		}
+		if err := s.TempGone(temp); err != nil {
+			m.log.Warn("the journal cannot be written", "error", err)
+		}
+	}
 }
 
 func (m *Manager) adoptFile(s *cache.Store, v *cache.Sealed) error {
@@ -34,7 +48,7 @@ func (m *Manager) adoptFile(s *cache.Store, v *cache.Sealed) error {
 	p, a := v.Path(), v.Attrs()
 	m.log.Info("finishing an upload of a mount that ended", "path", p, "bytes", v.Size())
 	f := newFile(m, p, s)
-	f.copy, f.dirty, f.recovered = c, true, true
+	f.copy, f.dirty = c, true
 	f.sealed, f.sealedGen = v, v.Generation()
 	f.mtime, f.mode, f.withMode = a.Time, a.Mode, a.SetMode
 	f.onServer = a.Base.State == conn.Present

@@ -33,7 +33,6 @@ type File struct {
 	mode      fs.FileMode   // permission bits to be set with the next upload, if withMode; guarded by mu
 	withMode  bool          // guarded by mu
 	unlinked  bool          // there is no name for it any more: never uploaded; guarded by mu
-	recovered bool          // from the journal of a mount that died; guarded by mu
 	sealed    *cache.Sealed // the version in the journal that is not on the server; guarded by mu
 	sealedGen uint64        // of copy when sealed was made; guarded by mu
 	job       *job          // the upload under way or waiting for its turn; guarded by mu

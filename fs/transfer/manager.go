@@ -36,11 +36,13 @@ type Manager struct {
 	moving chan struct{} // semaphore of one: renames go one after the other
 
 	mu       sync.Mutex
-	files    map[string]*File // by server path; guarded by mu
-	owed     map[string]error // failures that no close could report, by path; guarded by mu
-	failures []Failure        // newest first; guarded by mu
-	adopted  []*cache.Store   // guarded by mu
-	settled  chan struct{}    // closed and replaced whenever an upload ended; guarded by mu
+	files    map[string]*File    // by server path; guarded by mu
+	self     owner               // of the files that we make, once it is known; guarded by mu
+	inPlace  map[string]struct{} // directories in which the server refuses temporary files; guarded by mu
+	owed     map[string]error    // failures that no close could report, by path; guarded by mu
+	failures []Failure           // newest first; guarded by mu
+	adopted  []*cache.Store      // guarded by mu
+	settled  chan struct{}       // closed and replaced whenever an upload ended; guarded by mu
 }
 
 // New returns a Manager that keeps its copies in store. What store's journal
@@ -54,6 +56,7 @@ func New(pool *conn.Pool, t *tree.Tree, store *cache.Store, o Options) (*Manager
 		pool: pool, tree: t, store: store, log: o.Log,
 		moving: make(chan struct{}, 1),
 		files:  make(map[string]*File), owed: make(map[string]error), settled: make(chan struct{}),
+		inPlace: make(map[string]struct{}),
 	}
 	m.life, m.end = context.WithCancel(context.Background())
 	if err := m.adopt(); err != nil {

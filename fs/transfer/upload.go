@@ -3,11 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"path"
-	"strings"
 	"time"
 
 	"ftpfs/cache"
@@ -188,31 +184,26 @@ func (f *File) upload(ctx context.Context, j *job) error {
 
 func (f *File) uploadSealed(ctx context.Context, j *job) error {
 	s, p, err := f.prepare(ctx, j)
-	if s == nil || err != nil {
+	switch {
+	case s != nil && forGood(err): // the rest of it cannot be fetched: the server has another version by now
+		f.refused(p, s, j, err)
+		return err
+	case s == nil || err != nil:
 		return err
 	}
 	f.mu.Lock()
 	c := conn.Commit{Size: s.Size(), Time: f.mtime, Mode: f.mode, SetMode: f.withMode}
-	replaces := f.onServer && f.entry.Size > 0
-	recovered := f.recovered
 	f.mu.Unlock()
-	if recovered {
-		if c.Base, err = f.recoveryBase(ctx, p, s); err != nil {
-			return err
-		}
-	}
-	if replaces {
-		// A cut STOR leaves neither version on the server: ours must survive a power cut then.
-		if err := s.Sync(); err != nil {
-			return err
-		}
+	if c.Base, err = f.expected(ctx, p, s); err != nil {
+		return err
 	}
 	e, err := f.send(ctx, p, s, c)
 	switch {
 	case err == nil:
 		f.sent(p, s, j, e)
+		f.catchUp(ctx, p, c)
 	case errors.Is(err, conn.ErrConflict):
-		err = f.keepBoth(ctx, p, s, c)
+		err = f.keepBoth(ctx, p, s, j, c)
 	case forGood(err):
 		f.refused(p, s, j, err)
 	default:
@@ -231,74 +222,16 @@ func (f *File) prepare(ctx context.Context, j *job) (*cache.Sealed, string, erro
 		}
 		size := f.copy.Size()
 		f.mu.Unlock()
-		if err := f.need(ctx, 0, size); err != nil {
-			return nil, "", err
-		}
+		missing := f.need(ctx, 0, size)
 		f.mu.Lock()
 		err := f.sealLocked()
 		s, p := f.sealed, f.path
 		j.gen = f.sealedGen
 		f.mu.Unlock()
-		if err != nil || s.Complete() {
+		if err = errors.Join(missing, err); err != nil || s.Complete() {
 			return s, p, err
 		}
 	}
-}
-
-// recoveryBase returns what the server may have at p for s, left by a mount
-// that died, to replace it: the version that s was made from, or if that mount
-// had begun to send s, whatever that can have left.
-func (f *File) recoveryBase(ctx context.Context, p string, s *cache.Sealed) (conn.Version, error) {
-	base := s.Attrs().Base
-	if !s.Attempted() {
-		return base, nil
-	}
-	var now conn.Entry
-	err := f.m.pool.Run(ctx, conn.Metadata, conn.Repeatable, func(ctx context.Context, sess conn.Session) (err error) {
-		now, err = sess.Stat(ctx, p)
-		return err
-	})
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return conn.Version{}, nil
-	case err != nil:
-		return base, err
-	case now.Size > s.Size():
-		return base, nil // more than we can have sent
-	}
-	return conn.Version{}, nil
-}
-
-// send stores the sealed version at p.
-func (f *File) send(ctx context.Context, p string, s *cache.Sealed, c conn.Commit) (e conn.Entry, err error) {
-	err = f.m.pool.Run(ctx, conn.Transfer, conn.Repeatable, func(ctx context.Context, sess conn.Session) error {
-		if err := s.Attempt(""); err != nil {
-			return err
-		}
-		r, err := s.Reader()
-		if err != nil {
-			return err
-		}
-		defer r.Close()
-		src := &begun{Reader: r}
-		e, err = sess.Store(ctx, p, src, c)
-		if src.read {
-			c.Base = conn.Version{} // what is there now can be what we have just sent
-		}
-		return err
-	})
-	return e, err
-}
-
-// begun notes that a source was read from.
-type begun struct {
-	*cache.Reader
-	read bool
-}
-
-func (b *begun) Read(p []byte) (int, error) {
-	b.read = true
-	return b.Reader.Read(p)
 }
 
 // sent notes that the server has the version that j sealed.
@@ -317,13 +250,26 @@ func (f *File) sent(p string, s *cache.Sealed, j *job, e conn.Entry) {
 		e.Mode, e.HasMode = f.entry.Mode, f.entry.HasMode
 	}
 	e.Owner, e.Group, e.Links = f.entry.Owner, f.entry.Group, max(1, f.entry.Links)
-	f.entry, f.onServer, f.recovered, f.sentGen = e, true, false, j.gen
+	f.entry, f.onServer, f.sentGen = e, true, j.gen
 	if f.copy.Generation() != j.gen {
 		f.m.tree.Put(p, e) // written meanwhile: ours still counts
 		return
 	}
 	f.dirty, f.emptied, f.withMode, f.sealed = false, false, false, nil
 	f.m.tree.Stored(p, e)
+}
+
+// catchUp sets what utimens and chmod changed while the file was being sent.
+func (f *File) catchUp(ctx context.Context, p string, c conn.Commit) {
+	f.mu.Lock()
+	at, late := f.mtime, !f.dirty && !f.mtime.Equal(c.Time)
+	f.mu.Unlock()
+	if !late {
+		return
+	}
+	if err := f.m.tree.SetTime(ctx, p, at); err != nil {
+		f.m.log.Info("the time of a file could not be set", "path", p, "error", err)
+	}
 }
 
 // forGood tells whether sending the file again would be refused again.
@@ -348,46 +294,11 @@ func (f *File) refused(p string, s *cache.Sealed, j *job, cause error) {
 
 // forgetChangesLocked makes f what the server has.
 func (f *File) forgetChangesLocked() {
-	f.dirty, f.emptied, f.withMode, f.recovered, f.sealed = false, false, false, false, nil
+	f.dirty, f.emptied, f.withMode, f.sealed = false, false, false, nil
 	if err := f.store.Clean(f.copy); err != nil {
 		f.m.log.Warn("the journal cannot be written", "error", err)
 	}
 	f.discardLocked()
 	f.m.tree.Hide(f.path)
 	f.m.tree.Forget(path.Dir(f.path))
-}
-
-// keepBoth stores a version that a mount which died has left under a name of
-// its own, because somebody else changed the file since.
-func (f *File) keepBoth(ctx context.Context, p string, s *cache.Sealed, c conn.Commit) error {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "ftpfs"
-	}
-	other := path.Join(path.Dir(p), conflictName(path.Base(p), host, time.Now()))
-	c.Base = conn.Version{}
-	if _, err := f.send(ctx, other, s, c); err != nil {
-		return err
-	}
-	f.m.log.Warn("a file was changed on the server since it was changed here; both are kept", "path", p, "ours", other)
-	if err := s.Done(); err != nil {
-		return err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.forgetChangesLocked()
-	return nil
-}
-
-// conflictName returns NAME.conflict-HOST-TIME, with the extension kept last
-// and at most 255 bytes long.
-func conflictName(name, host string, at time.Time) string {
-	const longest = 255
-	ext := path.Ext(name)
-	if ext == name || len(ext) > 32 {
-		ext = ""
-	}
-	tag := fmt.Sprintf(".conflict-%.64s-%s", strings.ReplaceAll(host, "/", "_"), at.UTC().Format("20060102-150405"))
-	stem := strings.TrimSuffix(name, ext)
-	return stem[:min(len(stem), longest-len(tag)-len(ext))] + tag + ext
 }

@@ -129,6 +129,9 @@ func (t *Tree) lookup(ctx context.Context, p string, maxAge time.Duration) (conn
 		return e, nil
 	}
 	dir, name := path.Split(p)
+	if isTemporary(name) {
+		return conn.Entry{}, absent(p)
+	}
 	d, err := t.load(ctx, path.Clean(dir), maxAge)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -142,7 +145,11 @@ func (t *Tree) lookup(ctx context.Context, p string, maxAge time.Duration) (conn
 	if !d.Complete() {
 		return t.Stat(ctx, p)
 	}
-	return conn.Entry{}, &conn.Error{Op: "lookup", Path: p, Outcome: conn.Refused, Err: fs.ErrNotExist}
+	return conn.Entry{}, absent(p)
+}
+
+func absent(p string) error {
+	return &conn.Error{Op: "lookup", Path: p, Outcome: conn.Refused, Err: fs.ErrNotExist}
 }
 
 // lookupUnlisted looks for p in a directory that cannot be listed, which
@@ -302,12 +309,12 @@ func (t *Tree) overlaid(dir string, entries []conn.Entry) []conn.Entry {
 	t.mu.Lock()
 	shown := maps.Clone(t.shown[dir])
 	t.mu.Unlock()
-	if len(shown) == 0 {
+	if len(shown) == 0 && !slices.ContainsFunc(entries, func(e conn.Entry) bool { return isTemporary(e.Name) }) {
 		return entries
 	}
 	out := make([]conn.Entry, 0, len(entries)+len(shown))
 	for _, e := range entries {
-		if _, ok := shown[e.Name]; !ok {
+		if _, ok := shown[e.Name]; !ok && !isTemporary(e.Name) {
 			out = append(out, e)
 		}
 	}

@@ -1,0 +1,57 @@
+package transfer
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"ftpfs/cache"
+	"ftpfs/conn"
+)
+
+// keepBoth stores s under a name of its own, because somebody else changed
+// the file at p since it was opened here. The name p is theirs then, and who
+// has the file open goes on with ours.
+func (f *File) keepBoth(ctx context.Context, p string, s *cache.Sealed, j *job, c conn.Commit) error {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "ftpfs"
+	}
+	ours := path.Join(path.Dir(p), conflictName(path.Base(p), host, time.Now()))
+	c.Base = conn.Version{}
+	e, err := f.store1(ctx, ours, s, nil, c)
+	if err != nil {
+		return err
+	}
+	f.m.log.Warn("a file was changed on the server since it was opened here; both versions are kept", "path", p, "ours", ours)
+	f.m.tree.Hide(p)
+	f.m.tree.Forget(path.Dir(p))
+	f.m.mu.Lock()
+	f.mu.Lock()
+	if f.m.files[p] == f {
+		delete(f.m.files, p)
+	}
+	f.path = ours
+	f.m.files[ours] = f
+	f.mu.Unlock()
+	f.m.mu.Unlock()
+	err = f.store.Rename(p, ours)
+	f.sent(ours, s, j, e)
+	return err
+}
+
+// conflictName returns NAME.conflict-HOST-TIME, with the extension kept last
+// and at most 255 bytes long.
+func conflictName(name, host string, at time.Time) string {
+	const longest = 255
+	ext := path.Ext(name)
+	if ext == name || len(ext) > 32 {
+		ext = ""
+	}
+	tag := fmt.Sprintf(".conflict-%.64s-%s", strings.ReplaceAll(host, "/", "_"), at.UTC().Format("20060102-150405"))
+	stem := strings.TrimSuffix(name, ext)
+	return stem[:min(len(stem), longest-len(tag)-len(ext))] + tag + ext
+}
