@@ -61,6 +61,10 @@ func (s *Store) Forget(path string) {
 
 // forgetTreeLocked drops the clean copies of path and of all below it.
 func (s *Store) forgetTreeLocked(path string) {
+	if c := s.kept[path]; c != nil { // a file: nothing is below it
+		s.dropKeptLocked(c)
+		return
+	}
 	for p, c := range s.kept {
 		if isUnder(p, path) {
 			s.dropKeptLocked(c)

@@ -35,18 +35,21 @@ func (s *Store) NewCopy(size int64) (*Copy, error) {
 		return nil, err
 	}
 	d.mu.Lock()
-	err = d.file.Truncate(size)
-	d.size = size
+	if d.file == nil {
+		err = fs.ErrClosed
+	} else if err = d.file.Truncate(size); err == nil {
+		d.size = size
+	}
 	d.mu.Unlock()
 	c := &Copy{store: s, data: d, refs: 1}
 	c.size.Store(size)
 	s.mu.Lock()
 	defer s.unlock()
-	d.owner = c
 	if err != nil {
-		s.disposeLocked(c)
-		return nil, err
+		s.reapLocked(d)
+		return nil, errors.Join(err, d.release())
 	}
+	d.owner = c
 	return c, nil
 }
 

@@ -32,7 +32,7 @@ type data struct {
 	owner  *Copy           // guarded by Store.mu; nil: none
 	guards map[*Sealed]int // guarded by Store.mu; 1 while kept by the journal, and 1 for each Reader
 	named  atomic.Bool     // its name in copies/ is durable
-	settle atomic.Int64    // journal position that must be durable before the bytes may change: that of the end of a durable version
+	settle atomic.Int64    // journal position of the end of a durable version, itself to be durable before the bytes change
 
 	mu      sync.RWMutex
 	path    string // guarded by mu

@@ -21,13 +21,6 @@ func listing(names ...string) conn.Listing {
 	return l
 }
 
-func namesOf(d *Dir) (out []string) {
-	for _, e := range d.Entries() {
-		out = append(out, e.Name)
-	}
-	return out
-}
-
 func TestDirModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.StringMatching(`[a-e]{1,3}`)

@@ -4,49 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"io/fs"
-	"iter"
 	"maps"
 	"slices"
-	"strings"
 )
-
-// rootID is the node of the server's root directory.
-const rootID = 1
-
-// node is a name on the server that the journal has something about, or a
-// directory above one. A node that was removed keeps its last parent and name.
-type node struct {
-	id       uint64
-	parent   *node // nil for the root
-	name     string
-	children map[string]*node
-	version  *Sealed // what must reach the server, nil: nothing
-	temp     bool    // a temporary file of ours, perhaps
-	dirty    int     // dirty marks
-}
-
-func (n *node) path() string {
-	if n.parent == nil {
-		return "/"
-	}
-	var names []string
-	for ; n.parent != nil; n = n.parent {
-		names = append(names, n.name)
-	}
-	slices.Reverse(names)
-	return "/" + strings.Join(names, "/")
-}
-
-// used reports whether n is worth keeping by itself.
-func (n *node) used() bool { return n.version != nil || n.temp || n.dirty > 0 || n.parent == nil }
-
-// walk calls fn for n and all below it, children first.
-func (n *node) walk(fn func(*node)) {
-	for _, c := range n.children {
-		c.walk(fn)
-	}
-	fn(n)
-}
 
 // mark says that a file has, or will have, changes of a node that are not sealed.
 type mark struct {
@@ -394,16 +354,5 @@ func (a Attrs) record(r *record) {
 	if a.SetMode {
 		m := uint32(a.Mode)
 		r.Mode = &m
-	}
-}
-
-// components yields the names in a clean absolute path.
-func components(path string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for name := range strings.SplitSeq(path, "/") {
-			if name != "" && !yield(name) {
-				return
-			}
-		}
 	}
 }

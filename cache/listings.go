@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"math"
-	"strings"
 	"sync"
 	"time"
 
@@ -254,12 +253,4 @@ func (l *Listings) evictLocked() {
 		_, d, _ := l.dirs.RemoveOldest()
 		l.entries -= d.cost
 	}
-}
-
-// isUnder reports whether the clean absolute path p is dir or below it.
-func isUnder(p, dir string) bool {
-	if dir == "/" || p == dir {
-		return true
-	}
-	return strings.HasPrefix(p, dir) && p[len(dir)] == '/'
 }

@@ -3,7 +3,6 @@ package cache
 import (
 	"context"
 	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -26,7 +25,6 @@ type slowLoad struct {
 // Change writes the present one into the cached listing.
 type listingsMachine struct {
 	l    *Listings
-	mu   sync.Mutex
 	gens map[string]int
 	slow []*slowLoad
 }

@@ -9,40 +9,44 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestStoreModel runs a Store beside its model, through the death of its
+// A Store runs beside its model, through the death of its
 // process and through power cuts.
 func TestStoreModel(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		m := newMachine(t)
-		actions := map[string]func(*rapid.T){
-			"open":         m.open,
-			"write":        m.write,
-			"writeMore":    m.write,
-			"truncate":     m.truncate,
-			"fill":         m.fill,
-			"seal":         m.seal,
-			"sealMore":     m.seal,
-			"finish":       m.finish,
-			"finishMore":   m.finish,
-			"unlink":       m.unlink,
-			"rename":       m.rename,
-			"read":         m.read,
-			"closeReaders": m.closeReaders,
-			"closeCopy":    m.closeCopy,
+	for range 6 { // of 100 runs each, unless -rapid.checks says otherwise
+		rapid.Check(t, runMachine)
+	}
+}
+
+func runMachine(t *rapid.T) {
+	m := newMachine(t)
+	actions := map[string]func(*rapid.T){
+		"open":         m.open,
+		"write":        m.write,
+		"writeMore":    m.write,
+		"truncate":     m.truncate,
+		"fill":         m.fill,
+		"seal":         m.seal,
+		"sealMore":     m.seal,
+		"finish":       m.finish,
+		"finishMore":   m.finish,
+		"unlink":       m.unlink,
+		"rename":       m.rename,
+		"read":         m.read,
+		"closeReaders": m.closeReaders,
+		"closeCopy":    m.closeCopy,
+	}
+	names := slices.Sorted(maps.Keys(actions))
+	actions["die"] = m.die
+	actions["dieWithin"] = func(t *rapid.T) {
+		m.disk.setSteps(rapid.IntRange(1, 12).Draw(t, "steps"))
+		for range 3 {
+			actions[rapid.SampledFrom(names).Draw(t, "last action")](t)
 		}
-		names := slices.Sorted(maps.Keys(actions))
-		actions["die"] = m.die
-		actions["dieWithin"] = func(t *rapid.T) {
-			m.disk.setSteps(rapid.IntRange(1, 12).Draw(t, "steps"))
-			for range 3 {
-				actions[rapid.SampledFrom(names).Draw(t, "last action")](t)
-			}
-			m.die(t)
-		}
-		actions[""] = m.checkLiving
-		t.Repeat(actions)
 		m.die(t)
-	})
+	}
+	actions[""] = m.checkLiving
+	t.Repeat(actions)
+	m.die(t)
 }
 
 // die ends the process, perhaps with the power, and judges what the next
@@ -173,4 +177,58 @@ func (m *machine) judgePowerCut(found map[int]pendingVersion) error {
 		}
 	}
 	return nil
+}
+
+// pendingVersion is what a test reads of a version after a restart.
+type pendingVersion struct {
+	path    string
+	id      int
+	bytes   []byte
+	missing []Range
+}
+
+// readPending reads all that the adopted stores have pending.
+func (m *machine) readPending(t *rapid.T) (out []pendingVersion) {
+	for _, a := range m.adopted {
+		for _, v := range a.Pending() {
+			p := pendingVersion{path: v.Path(), id: int(v.Attrs().Time.Unix()), missing: v.data.allMissing(v.size)}
+			check(t, v.hold())
+			p.bytes = make([]byte, v.size)
+			if v.size > 0 {
+				_, err := v.data.file.ReadAt(p.bytes, 0)
+				check(t, err)
+			}
+			check(t, v.unhold())
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// recovered reports whether the recovery folder has a file of path, for the
+// reason given if any, with the bytes of want.
+func (m *machine) recovered(t *rapid.T, path, reason string, want content) bool {
+	list, err := m.s.Recovery()
+	check(t, err)
+	for _, r := range list {
+		if r.Path != path && path != "" || r.Reason != reason && reason != "" {
+			continue
+		}
+		text, err := readFile(m.disk, r.File)
+		check(t, err)
+		if want.isIn(text) {
+			return true
+		}
+	}
+	return false
+}
+
+// isIn reports whether got has all that is present in c, and its length.
+func (c content) isIn(got []byte) bool {
+	for i, p := range c.present {
+		if i >= len(got) || p && got[i] != c.bytes[i] {
+			return false
+		}
+	}
+	return len(got) == len(c.bytes)
 }

@@ -3,8 +3,9 @@ package cache
 import (
 	"errors"
 	"fmt"
-	"log/slog"
+	"maps"
 	"path"
+	"slices"
 	"strconv"
 )
 
@@ -57,8 +58,8 @@ func (s *Store) restore() error {
 	}
 	s.mu.Lock()
 	defer s.unlock()
-	for _, d := range s.files {
-		s.reapLocked(d)
+	for _, file := range slices.Sorted(maps.Keys(s.files)) {
+		s.reapLocked(s.files[file])
 	}
 	return s.rewriteLocked()
 }
@@ -88,34 +89,41 @@ func (s *Store) listCopies() (map[uint64]int64, error) {
 // not gives way to its shadow.
 func (s *Store) selectPending(sizes map[uint64]int64, sameBoot bool) (left []leftover) {
 	for _, v := range s.index.pending() {
+		refused := false
 		for v != nil {
 			size, there := sizes[v.file]
-			reason := ""
-			switch {
-			case !there:
-				// After a power cut the removal of a file that was done with
-				// can be known when its end is not.
-				level := slog.LevelInfo
-				if sameBoot {
-					level = slog.LevelWarn
-				}
-				s.log.Log(nil, level, "a version in the journal has no file", "path", v.node.path(), "file", v.file)
-			case !sameBoot && !v.synced:
-				reason = "the machine was restarted before the bytes were known to be on the disk"
-			case size < v.size:
-				reason = fmt.Sprintf("only %d of %d bytes are there", size, v.size)
-			default:
-				v = nil
-				continue
+			reason := v.unfit(size, sameBoot)
+			if refused {
+				reason = "a later version was refused when the process died"
+			}
+			if there && reason == "" {
+				break
 			}
 			if there {
 				left = append(left, leftover{v.file, Recovered{Path: v.node.path(), Base: v.attrs.Base,
 					Missing: v.lacks, Reason: reason}, false, v.size})
+			} else {
+				// The process died while it moved the file to the recovery
+				// folder; or, after a power cut, the removal of the file is
+				// known and the end of the version is not.
+				s.log.Info("a version in the journal has no file", "path", v.node.path(), "file", v.file)
+				refused = sameBoot
 			}
 			v = s.index.replaceByShadow(v)
 		}
 	}
 	return left
+}
+
+// unfit says why v, whose file has size bytes, must not be uploaded; empty if it may.
+func (v *Sealed) unfit(size int64, sameBoot bool) string {
+	if !sameBoot && !v.synced {
+		return "the machine was restarted before the bytes were known to be on the disk"
+	}
+	if size < v.size {
+		return fmt.Sprintf("only %d of %d bytes are there", size, v.size)
+	}
+	return ""
 }
 
 // replaceByShadow ends v; its shadow, which is returned, is pending instead, if there is one.
@@ -134,7 +142,8 @@ func (x *index) replaceByShadow(v *Sealed) *Sealed {
 
 // selectMarked takes off all dirty marks. Their files go to the recovery folder.
 func (s *Store) selectMarked(sizes map[uint64]int64) (left []leftover) {
-	for file, m := range s.index.marks {
+	for _, file := range slices.Sorted(maps.Keys(s.index.marks)) {
+		m := s.index.marks[file]
 		if _, there := sizes[file]; there {
 			left = append(left, leftover{file: file, all: true, r: Recovered{Path: m.node.path(),
 				Missing: m.missing, Reason: "the changes were not sealed when the process died"}})
@@ -146,7 +155,7 @@ func (s *Store) selectMarked(sizes map[uint64]int64) (left []leftover) {
 
 // selectUnknown selects the files that no version needs.
 func (s *Store) selectUnknown(sizes map[uint64]int64, names map[uint64]string) (left []leftover) {
-	for file := range sizes {
+	for _, file := range slices.Sorted(maps.Keys(sizes)) {
 		left = append(left, leftover{file: file, all: true, r: Recovered{Path: names[file],
 			Reason: "the journal was damaged"}})
 	}

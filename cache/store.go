@@ -10,9 +10,11 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"math"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -197,7 +199,8 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
-	for _, d := range s.files {
+	for _, file := range slices.Sorted(maps.Keys(s.files)) {
+		d := s.files[file]
 		d.mu.Lock()
 		if d.file != nil {
 			errs = append(errs, d.file.Close())
@@ -231,16 +234,24 @@ func (s *Store) neededLocked(d *data) bool {
 // newData makes an empty file, with one user.
 func (s *Store) newData() (*data, error) {
 	s.mu.Lock()
-	defer s.unlock()
 	if s.closed {
+		s.unlock()
 		return nil, fs.ErrClosed
 	}
 	d := s.dataLocked(s.index.newID())
+	s.unlock()
 	f, err := s.disk.OpenFile(d.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	s.mu.Lock()
+	defer s.unlock()
+	if err == nil && s.closed {
+		err = errors.Join(fs.ErrClosed, f.Close())
+	}
 	if err != nil {
 		delete(s.files, d.id)
 		return nil, err
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.file, d.uses = f, 1
 	return d, nil
 }

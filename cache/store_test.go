@@ -1,15 +1,11 @@
 package cache
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -134,186 +130,6 @@ func recoveredOf(t testing.TB, s *Store) (out []string) {
 	return out
 }
 
-func TestCopy(t *testing.T) {
-	disks := map[string]Disk{"memory": newMemDisk(), "os": osDisk{}}
-	for name, disk := range disks {
-		t.Run(name, func(t *testing.T) {
-			root := "/cache"
-			if name == "os" {
-				root = t.TempDir()
-			}
-			testCopy(t, openStore(t, disk, root))
-		})
-	}
-}
-
-func testCopy(t *testing.T, s *Store) {
-	c, err := s.NewCopy(10)
-	must(t, err)
-	defer c.Close()
-	buf := make([]byte, 4)
-	read := func(off int64, want string, wantErr error) {
-		t.Helper()
-		n, err := c.ReadAt(buf, off)
-		if string(buf[:n]) != want || err != wantErr {
-			t.Errorf("ReadAt(%d) = %q, %v; want %q, %v", off, buf[:n], err, want, wantErr)
-		}
-	}
-	missing := func(want Range, wantMissing bool) {
-		t.Helper()
-		if g, ok := c.Missing(0, 1<<62); g != want || ok != wantMissing || c.Complete() == wantMissing {
-			t.Errorf("Missing = %v, %v; want %v, %v", g, ok, want, wantMissing)
-		}
-	}
-	read(0, "", ErrMissing)
-	read(10, "", io.EOF)
-	missing(Range{0, 10}, true)
-
-	must(t, c.Fill([]byte("abcd"), 0))
-	if c.Generation() != 0 {
-		t.Error("Fill made another generation")
-	}
-	read(0, "abcd", nil)
-	read(1, "", ErrMissing)
-	if _, err := c.WriteAt([]byte("XY"), 3); err != nil {
-		t.Fatal(err)
-	}
-	must(t, c.Fill([]byte("0123456789+++"), 0)) // keeps what is there, and the size
-	missing(Range{}, false)
-	if got := copyContent(t, c); got != "abcXY56789" || c.Generation() != 1 {
-		t.Errorf("content %q, generation %d", got, c.Generation())
-	}
-	read(8, "89", io.EOF)
-
-	must(t, c.Truncate(4))
-	must(t, c.Truncate(6))
-	if _, err := c.WriteAt([]byte("end"), 8); err != nil {
-		t.Fatal(err)
-	}
-	if got := copyContent(t, c); got != "abcX\x00\x00\x00\x00end" || c.Size() != 11 || c.Generation() != 4 {
-		t.Errorf("content %q, size %d, generation %d", got, c.Size(), c.Generation())
-	}
-	for _, err := range []error{c.Truncate(-1), func() error { _, err := c.WriteAt(buf, -1); return err }(),
-		func() error { _, err := c.ReadAt(buf, -1); return err }(), c.Fill(buf, -1)} {
-		if !errors.Is(err, fs.ErrInvalid) {
-			t.Errorf("a negative offset gives %v", err)
-		}
-	}
-}
-
-func TestCopyDiskFull(t *testing.T) {
-	disk := newMemDisk()
-	s := openStore(t, disk, "/cache")
-	c := newCopy(t, s, "0123456789")
-	disk.room = 4
-	n, err := c.WriteAt([]byte("abcdefgh"), 6)
-	if n != 4 || !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("WriteAt = %d, %v; want 4, ENOSPC", n, err)
-	}
-	if got := copyContent(t, c); got != "012345abcd" {
-		t.Errorf("content %q", got)
-	}
-	if _, err := s.Seal("/f", c, Attrs{}); !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("Seal gives %v", err)
-	}
-	wantPending(t, s)
-	disk.room = -1
-	_, err = s.Seal("/f", c, Attrs{})
-	must(t, err)
-	disk.room = 100
-	wantPending(t, s, "/f=012345abcd")
-	disk.room = 0
-	if _, err := c.WriteAt([]byte("x"), 0); !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("WriteAt that clones gives %v", err)
-	}
-	if got := copyContent(t, c); got != "012345abcd" {
-		t.Errorf("content %q", got)
-	}
-	disk.room = -1
-	must(t, c.Close())
-}
-
-// A sealed version keeps its bytes whatever the copy does, and Fill reaches it
-// as long as they share the file.
-func TestSealKeepsBytes(t *testing.T) {
-	s := openStore(t, newMemDisk(), "/cache")
-	c, err := s.NewCopy(8)
-	must(t, err)
-	if _, err := c.WriteAt([]byte("AB"), 0); err != nil {
-		t.Fatal(err)
-	}
-	when := time.Date(2020, 1, 2, 3, 4, 5, 6, time.UTC)
-	a := Attrs{Base: conn.Version{State: conn.Present, Size: 8, Time: when, Precision: time.Second}, Time: when, Mode: 0o640, SetMode: true}
-	v, err := s.Seal("/d/f", c, a)
-	must(t, err)
-	if diff := cmp.Diff(a, v.Attrs()); diff != "" {
-		t.Errorf("attrs (-want +got):\n%s", diff)
-	}
-	if v.Path() != "/d/f" || v.Size() != 8 || v.Generation() != 1 || v.Complete() {
-		t.Errorf("path %s, size %d, generation %d", v.Path(), v.Size(), v.Generation())
-	}
-	files := len(s.files)
-	if _, err := c.WriteAt([]byte("tail"), 8); err != nil {
-		t.Fatal(err)
-	}
-	if len(s.files) != files {
-		t.Error("appending made a clone")
-	}
-	must(t, c.Fill([]byte("01234567"), 0))
-	if !v.Complete() {
-		t.Error("filling the copy did not fill the version")
-	}
-	r, err := v.Reader()
-	must(t, err)
-	if _, err := c.WriteAt([]byte("zz"), 7); err != nil {
-		t.Fatal(err)
-	}
-	must(t, v.Done())
-	must(t, c.Truncate(1))
-	text, err := io.ReadAll(r)
-	if string(text) != "AB234567" || err != nil {
-		t.Errorf("the reader got %q, %v", text, err)
-	}
-	must(t, r.Close())
-	if len(s.files) != 1 {
-		t.Errorf("%d files, want the copy's", len(s.files))
-	}
-	if err := v.Done(); !errors.Is(err, ErrNotPending) {
-		t.Errorf("Done again gives %v", err)
-	}
-	must(t, c.Close())
-	if n, bytes := s.Usage(); n != 0 || bytes != 0 {
-		t.Errorf("%d copies with %d bytes are left", n, bytes)
-	}
-}
-
-// The version is filled by itself once the copy has gone its own way.
-func TestSealedFill(t *testing.T) {
-	s := openStore(t, newMemDisk(), "/cache")
-	c, err := s.NewCopy(4)
-	must(t, err)
-	v, err := s.Seal("/f", c, Attrs{})
-	must(t, err)
-	if _, err := c.WriteAt([]byte("x"), 0); err != nil {
-		t.Fatal(err)
-	}
-	must(t, c.Close())
-	must(t, v.Fill([]byte("abcdef"), 0))
-	wantPending(t, s, "/f=abcd")
-	again, err := v.Copy()
-	must(t, err)
-	if got := copyContent(t, again); got != "abcd" {
-		t.Errorf("Copy has %q", got)
-	}
-	other, err := v.Copy()
-	must(t, err)
-	if other != again {
-		t.Error("two copies work on one file")
-	}
-	must(t, other.Close())
-	must(t, again.Close())
-}
-
 func TestNames(t *testing.T) {
 	for _, tc := range []struct {
 		name      string
@@ -357,88 +173,6 @@ func TestNames(t *testing.T) {
 	if err := s.Rename("/d", "/d/below"); !errors.Is(err, fs.ErrInvalid) {
 		t.Errorf("rename below itself gives %v", err)
 	}
-}
-
-func TestRefuse(t *testing.T) {
-	s := openStore(t, osDisk{}, t.TempDir())
-	long := strings.Repeat("ü", 120) + ".jpeg"
-	c := newCopy(t, s, "bytes")
-	v, err := s.Seal("/d/"+long, c, Attrs{Base: conn.Version{State: conn.Absent}})
-	must(t, err)
-	where, err := v.Refuse("550 no permission")
-	must(t, err)
-	if got := path.Base(where); len(got) > 250 || !strings.HasSuffix(got, ".jpeg") {
-		t.Errorf("name %q", got)
-	}
-	if _, err := c.WriteAt([]byte("more!!"), 3); err != nil { // goes on with a clone
-		t.Fatal(err)
-	}
-	if got := copyContent(t, c); got != "bytmore!!" {
-		t.Errorf("the copy has %q", got)
-	}
-	must(t, c.Close())
-	seal(t, s, "/d/"+long, "others").Refuse("again")
-	want := []string{"/d/" + long + "=bytes (550 no permission)", "/d/" + long + "=others (again)"}
-	if diff := cmp.Diff(want, recoveredOf(t, s), sortStrings); diff != "" {
-		t.Errorf("recovery (-want +got):\n%s", diff)
-	}
-	list, err := s.Recovery()
-	must(t, err)
-	if list[0].Base.State != conn.Absent || list[0].Time.IsZero() || list[0].Size != 5 {
-		t.Errorf("described as %+v", list[0])
-	}
-	info, err := os.Stat(where)
-	must(t, err)
-	if info.Mode() != 0o600 {
-		t.Errorf("mode %v", info.Mode())
-	}
-	wantPending(t, s)
-}
-
-// What is called like the description of another file overwrites nothing.
-func TestRecoveryNamesDoNotClash(t *testing.T) {
-	s := openStore(t, newMemDisk(), "/cache")
-	for range 3 {
-		for _, p := range []string{"/x.json", "/x", "/x.json.json"} {
-			_, err := seal(t, s, p, p).Refuse("r")
-			must(t, err)
-		}
-	}
-	if got := recoveredOf(t, s); len(got) != 9 {
-		t.Errorf("recovery has %q", got)
-	}
-}
-
-func TestDirtyClose(t *testing.T) {
-	s := openStore(t, newMemDisk(), "/cache")
-	write := func(p, text string) *Copy {
-		c := newCopy(t, s, "")
-		must(t, s.Dirty(p, c))
-		must(t, s.Dirty(p, c))
-		_, err := c.WriteAt([]byte(text), 0)
-		must(t, err)
-		return c
-	}
-	must(t, write("/lost", "L").Close())
-	given := write("/given-up", "G")
-	must(t, s.Clean(given))
-	must(t, given.Close())
-	gone := write("/gone", "U")
-	must(t, s.Unlink("/gone"))
-	must(t, gone.Close())
-	sealed := write("/sealed", "S")
-	_, err := s.Seal("/sealed", sealed, Attrs{})
-	must(t, err)
-	must(t, s.Dirty("/sealed", sealed))
-	_, err = sealed.WriteAt([]byte("tail"), 1)
-	must(t, err)
-	must(t, sealed.Close())
-	want := []string{"/lost=L (closed with changes that were not sealed)",
-		"/sealed=Stail (closed with changes that were not sealed)"}
-	if diff := cmp.Diff(want, recoveredOf(t, s), sortStrings); diff != "" {
-		t.Errorf("recovery (-want +got):\n%s", diff)
-	}
-	wantPending(t, s, "/sealed=S")
 }
 
 func TestCleanCopies(t *testing.T) {
@@ -514,38 +248,6 @@ func TestCleanCopies(t *testing.T) {
 	must(t, s.Close())
 	if disk.open != 0 {
 		t.Errorf("%d files are open", disk.open)
-	}
-}
-
-func TestTemps(t *testing.T) {
-	disk := newMemDisk()
-	s := openStore(t, disk, "/cache")
-	v := seal(t, s, "/d/f", "1")
-	must(t, v.Attempt(".t1"))
-	must(t, v.Attempt(".t2"))
-	w := seal(t, s, "/d/f", "2")
-	if !w.Attempted() {
-		t.Error("the attempt of the superseded version is forgotten")
-	}
-	must(t, w.SetBase(conn.Version{State: conn.Absent}))
-	if w.Attempted() || w.Attrs().Base.State != conn.Absent {
-		t.Error("SetBase does not settle the attempts")
-	}
-	must(t, s.Rename("/d", "/e"))
-	must(t, w.Attempt(".t3"))
-	must(t, w.Done())
-	must(t, s.TempGone("/e/.t1"))
-	must(t, s.TempGone("/e/unknown"))
-	disk.restart(false, nil)
-	next := openStore(t, disk, "/cache")
-	a := adoptOne(t, next)
-	if diff := cmp.Diff([]string{"/e/.t2"}, a.Temps()); diff != "" {
-		t.Errorf("temporary files (-want +got):\n%s", diff)
-	}
-	must(t, a.TempGone("/e/.t2"))
-	must(t, a.Close())
-	if all, err := next.Adopt(); len(all) != 0 || err != nil {
-		t.Errorf("adopted %d more, %v", len(all), err)
 	}
 }
 
@@ -632,39 +334,42 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-func TestCloneSparse(t *testing.T) {
-	dir := t.TempDir()
-	const size = 64 << 20
-	open := func(name string) File {
-		f, err := osDisk{}.OpenFile(path.Join(dir, name), os.O_RDWR|os.O_CREATE, 0o600)
-		must(t, err)
-		t.Cleanup(func() { f.Close() })
-		return f
+// The same on a real disk: a process dies with a version pending, one being
+// written, and a clean copy.
+func TestDeathOnDisk(t *testing.T) {
+	root := t.TempDir()
+	s := openStore(t, nil, root)
+	seal(t, s, "/d/pending", "P")
+	c := newCopy(t, s, "")
+	must(t, s.Dirty("/d/dirty", c))
+	_, err := c.WriteAt([]byte("D"), 0)
+	must(t, err)
+	clean := newCopy(t, s, "C")
+	s.Keep("/d/clean", conn.Version{State: conn.Present}, clean)
+	must(t, clean.Close())
+	must(t, s.abandon())
+
+	next := openStore(t, nil, root)
+	a := adoptOne(t, next)
+	wantPending(t, a, "/d/pending=P")
+	if n, bytes := a.Usage(); n != 1 || bytes <= 0 || bytes > 64<<10 {
+		t.Errorf("%d copies with %d bytes", n, bytes)
 	}
-	from := open("from")
-	must(t, from.Truncate(size))
-	for _, off := range []int64{0, 5<<20 + 17, size - 3} {
-		_, err := from.WriteAt([]byte("abc"), off)
-		must(t, err)
+	want := []string{"/d/dirty=D (the changes were not sealed when the process died)"}
+	if diff := cmp.Diff(want, recoveredOf(t, next)); diff != "" {
+		t.Errorf("recovery (-want +got):\n%s", diff)
 	}
-	for _, n := range []int64{0, 1, 5<<20 + 18, size - 1, size} {
-		to := open("to" + time.Duration(n).String())
-		must(t, to.CloneFrom(from, n))
-		if got, err := to.Size(); got != n || err != nil {
-			t.Errorf("clone of %d bytes has %d, %v", n, got, err)
-		}
-		want, got := make([]byte, n), make([]byte, n)
-		if n > 0 {
-			_, err := from.ReadAt(want, 0)
-			must(t, err)
-			_, err = to.ReadAt(got, 0)
-			must(t, err)
-		}
-		if !bytes.Equal(want, got) {
-			t.Errorf("clone of %d bytes differs", n)
-		}
-		if b, err := to.Bytes(); b > 2<<20 || err != nil {
-			t.Errorf("clone of %d bytes takes %d, %v", n, b, err)
-		}
+	v := a.Pending()[0]
+	must(t, v.Sync())
+	w, err := v.Copy()
+	must(t, err)
+	if w.Store() != a || v.Store() != a || w.Bytes() <= 0 {
+		t.Errorf("the copy has %d bytes and belongs to another store", w.Bytes())
 	}
+	must(t, v.Done())
+	if v.Pending() {
+		t.Error("done and pending")
+	}
+	must(t, w.Close())
+	must(t, a.Close())
 }

@@ -49,7 +49,7 @@ func (m *Manager) adoptFile(s *cache.Store, v *cache.Sealed) error {
 	m.log.Info("finishing an upload of a mount that ended", "path", p, "bytes", v.Size())
 	f := newFile(m, p, s)
 	f.copy, f.dirty = c, true
-	f.sealed, f.sealedGen = v, v.Generation()
+	f.sealed, f.sealedGen = v, c.Generation()
 	f.mtime, f.mode, f.withMode = a.Time, a.Mode, a.SetMode
 	f.onServer = a.Base.State == conn.Present
 	f.entry = conn.Entry{

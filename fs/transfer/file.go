@@ -20,6 +20,7 @@ type File struct {
 	turn  chan struct{} // semaphore of one: who uploads, renames or removes the file
 
 	handles int // guarded by m.mu
+	writers int // of them, those that can write; guarded by m.mu
 
 	mu        sync.Mutex
 	path      string        // changes only with turn, m.mu and mu held
@@ -35,8 +36,10 @@ type File struct {
 	unlinked  bool          // there is no name for it any more: never uploaded; guarded by mu
 	sealed    *cache.Sealed // the version in the journal that is not on the server; guarded by mu
 	sealedGen uint64        // of copy when sealed was made; guarded by mu
+	asked     uint64        // of copy when a close or fsync asked for an upload; guarded by mu
 	job       *job          // the upload under way or waiting for its turn; guarded by mu
 	sentGen   uint64        // of copy, as the server has it; guarded by mu
+	sentSeq   uint64        // m.uploads when the last upload ended; guarded by mu
 	sentAt    time.Time     // when the last upload ended; guarded by mu
 	retry     *time.Timer   // guarded by mu
 	failed    int           // uploads that failed in a row; guarded by mu
@@ -66,10 +69,11 @@ func (f *File) begin(e conn.Entry, onServer bool) {
 	f.mode, f.withMode = e.Mode, !onServer
 }
 
-// meet tells f what the server says of it now. f.mu is held.
-func (f *File) meet(e conn.Entry) {
-	if f.dirty {
-		return // ours counts until it is uploaded
+// meet tells f what the server said of it when seen uploads had ended. f.mu
+// is held.
+func (f *File) meet(e conn.Entry, seen uint64) {
+	if f.dirty || f.sentSeq > seen {
+		return // ours counts until it is uploaded, and e is older than an upload
 	}
 	if f.copy != nil && !f.entry.Version().Same(e.Version()) {
 		f.discardLocked()
@@ -87,7 +91,7 @@ func (f *File) discardLocked() {
 		f.copy.Close()
 		f.copy = nil
 	}
-	f.sentGen = 0
+	f.sentGen, f.sealedGen, f.asked = 0, 0, 0
 }
 
 // parkLocked gives the copy of a file that is done with to the cache.

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -91,7 +92,7 @@ func (h *Handle) Flush(ctx context.Context) error {
 		}
 		return nil
 	}
-	if wait := resendAfter - time.Since(f.sentAt); h.sent && wait > 0 && f.failed == 0 {
+	if wait := resendAfter - time.Since(f.sentAt); h.sent && wait > 0 && f.failed == 0 && f.copy.Complete() {
 		err := f.sealLocked()
 		s := f.sealed
 		f.retryLocked(wait)
@@ -99,7 +100,10 @@ func (h *Handle) Flush(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return s.Sync()
+		if err := s.Sync(); !errors.Is(err, cache.ErrNotPending) { // else it is on the server by now, or a newer one is sealed
+			return err
+		}
+		return nil
 	}
 	h.sent = true
 	f.mu.Unlock()
@@ -114,14 +118,21 @@ func (h *Handle) Sync(ctx context.Context) error {
 	return h.f.sync(ctx)
 }
 
-// Release ends the handle. What it left to upload is uploaded in the background.
+// Release ends the handle. What it, or the last one that can write, has left
+// to upload is uploaded in the background.
 func (h *Handle) Release() {
 	f := h.f
 	f.m.mu.Lock()
 	f.handles--
 	f.mu.Lock()
-	if f.dirty && !f.unlinked && h.write && f.job == nil {
-		f.startLocked()
+	if h.write {
+		f.writers--
+	}
+	if f.dirty && !f.unlinked && h.write && (h.gen > f.sealedGen || f.writers == 0) {
+		f.askLocked()
+		if f.job == nil {
+			f.startLocked()
+		}
 	}
 	f.mu.Unlock()
 	f.m.mu.Unlock()

@@ -37,6 +37,7 @@ type Manager struct {
 
 	mu       sync.Mutex
 	files    map[string]*File    // by server path; guarded by mu
+	uploads  uint64              // that have ended; guarded by mu
 	self     owner               // of the files that we make, once it is known; guarded by mu
 	inPlace  map[string]struct{} // directories in which the server refuses temporary files; guarded by mu
 	owed     map[string]error    // failures that no close could report, by path; guarded by mu
@@ -110,10 +111,7 @@ func (m *Manager) Open(ctx context.Context, p string, how How) (*Handle, error) 
 	if err := m.takeOwed(p); err != nil {
 		return nil, err
 	}
-	e, err := m.tree.Fresh(ctx, p)
-	if err == nil && e.Kind != conn.KindDir && (e.Size < 0 || e.Precision > time.Second) {
-		e, err = m.tree.Stat(ctx, p)
-	}
+	e, seen, err := m.lookNow(ctx, p)
 	switch {
 	case err != nil:
 		return nil, err
@@ -122,8 +120,7 @@ func (m *Manager) Open(ctx context.Context, p string, how How) (*Handle, error) 
 	case e.Kind == conn.KindOther:
 		return nil, &conn.Error{Op: "open", Path: p, Outcome: conn.Refused, Err: fs.ErrPermission}
 	}
-	h := m.hold(p, func(f *File) { f.meet(e) })
-	h.write = how.Write
+	h := m.hold(p, how.Write, func(f *File) { f.meet(e, seen) })
 	if how.Truncate {
 		if err := h.f.empty(); err != nil {
 			h.Release()
@@ -131,6 +128,19 @@ func (m *Manager) Open(ctx context.Context, p string, how How) (*Handle, error) 
 		}
 	}
 	return h, nil
+}
+
+// lookNow returns attributes of p that are at most a second old, and what
+// Manager.uploads was when they were asked for.
+func (m *Manager) lookNow(ctx context.Context, p string) (e conn.Entry, seen uint64, err error) {
+	m.mu.Lock()
+	seen = m.uploads
+	m.mu.Unlock()
+	e, err = m.tree.Fresh(ctx, p)
+	if err == nil && e.Kind != conn.KindDir && (e.Size < 0 || e.Precision > time.Second) {
+		e, err = m.tree.Stat(ctx, p)
+	}
+	return e, seen, err
 }
 
 // Create creates the file at p, or opens it if there is one and excl is not
@@ -164,8 +174,7 @@ func (m *Manager) Create(ctx context.Context, p string, mode fs.FileMode, excl, 
 		m.tree.Stored(p, stored)
 		e, onServer = stored, true
 	}
-	h := m.hold(p, func(f *File) { f.begin(e, onServer) })
-	h.write = true
+	h := m.hold(p, true, func(f *File) { f.begin(e, onServer) })
 	if !onServer {
 		m.tree.Show(p, e)
 		if err := h.f.empty(); err != nil {
@@ -205,7 +214,7 @@ func (m *Manager) storeEmpty(ctx context.Context, p string, mode fs.FileMode) (e
 }
 
 // hold returns a new handle of the File at p; meet brings the File up to date.
-func (m *Manager) hold(p string, meet func(*File)) *Handle {
+func (m *Manager) hold(p string, write bool, meet func(*File)) *Handle {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f := m.files[p]
@@ -215,9 +224,12 @@ func (m *Manager) hold(p string, meet func(*File)) *Handle {
 	}
 	f.handles++
 	f.mu.Lock()
+	defer f.mu.Unlock()
+	if write {
+		f.writers++
+	}
 	meet(f)
-	f.mu.Unlock()
-	return &Handle{f: f}
+	return &Handle{f: f, write: write}
 }
 
 // drop forgets f once nobody has it open and it has nothing to upload; what

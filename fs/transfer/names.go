@@ -25,6 +25,7 @@ func (m *Manager) Remove(ctx context.Context, p string) error {
 	}
 	f.stopJob()
 	if err := f.take(ctx); err != nil {
+		f.resumeUpload()
 		return err
 	}
 	defer f.give()
@@ -96,7 +97,7 @@ func (f *File) stopJob() {
 func (f *File) resumeUpload() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.sealed != nil && f.dirty && f.job == nil {
+	if f.pendingLocked() && f.job == nil {
 		f.retryLocked(0)
 	}
 }

@@ -37,13 +37,14 @@ func (m *Manager) Status() Status {
 	return s
 }
 
-// pending returns the files that have something to upload.
+// pending returns the files that have something to upload: not those that
+// somebody is still writing.
 func (m *Manager) pending() (files []*File) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, f := range m.files {
 		f.mu.Lock()
-		if f.dirty && !f.unlinked {
+		if f.pendingLocked() {
 			files = append(files, f)
 		}
 		f.mu.Unlock()
@@ -51,11 +52,11 @@ func (m *Manager) pending() (files []*File) {
 	return files
 }
 
-// Drain uploads what is pending, of open files too. It returns when nothing
-// is left, or when ctx ends. progress, which may be nil, is called with the
+// Drain uploads what is pending, and tries at once what waits for its next
+// try. It returns when nothing is left, or when ctx ends. progress, which may be nil, is called with the
 // number of files that are left whenever that may have changed.
 func (m *Manager) Drain(ctx context.Context, progress func(pending int)) error {
-	for {
+	for first := true; ; first = false {
 		m.mu.Lock()
 		settled := m.settled
 		m.mu.Unlock()
@@ -68,7 +69,7 @@ func (m *Manager) Drain(ctx context.Context, progress func(pending int)) error {
 		}
 		for _, f := range files {
 			f.mu.Lock()
-			if f.dirty && f.job == nil && f.failed == 0 { // who failed waits for its next try
+			if f.pendingLocked() && f.job == nil && (first || f.failed == 0) {
 				f.startLocked()
 			}
 			f.mu.Unlock()

@@ -34,6 +34,7 @@ func (f *File) sync(ctx context.Context) error {
 		return nil
 	}
 	gen := f.copy.Generation()
+	f.askLocked()
 	for joined := f.job != nil; ; joined = false {
 		j := f.job
 		if j == nil {
@@ -54,6 +55,40 @@ func (f *File) sync(ctx context.Context) error {
 			return j.err
 		}
 	}
+}
+
+// askLocked makes what is in the copy now the version to upload. It is sealed
+// at once, before anybody writes on, unless a part of it must be fetched first.
+func (f *File) askLocked() {
+	gen := f.copy.Generation()
+	if f.isSealedLocked(gen) {
+		return
+	}
+	f.asked = gen
+	if f.copy.Complete() {
+		if err := f.sealLocked(); err != nil {
+			f.m.log.Warn("the journal cannot be written", "path", f.path, "error", err) // the upload will try again
+		}
+	}
+}
+
+// isSealedLocked tells whether the journal has generation gen of the copy,
+// with the time and mode that it is to get.
+func (f *File) isSealedLocked(gen uint64) bool {
+	if f.sealed == nil || f.sealedGen != gen || !f.sealed.Pending() {
+		return false
+	}
+	a := f.sealed.Attrs()
+	return a.Time.Equal(f.mtime) && a.SetMode == f.withMode && a.Mode == f.mode
+}
+
+// pendingLocked tells whether there is something to upload that a close or
+// fsync asked for.
+func (f *File) pendingLocked() bool {
+	if !f.dirty || f.unlinked {
+		return false
+	}
+	return f.asked > f.sealedGen || f.sealed != nil && f.sealed.Pending()
 }
 
 // await waits for done; when ctx ends, only a moment longer.
@@ -99,7 +134,7 @@ func (f *File) run(ctx context.Context, j *job) {
 	p := f.path
 	first := f.failed == 0
 	untold := err != nil && j.waiters == 0 && first && !f.unlinked
-	again := f.dirty && !f.unlinked && f.m.life.Err() == nil
+	again := f.pendingLocked() && f.m.life.Err() == nil
 	switch {
 	case err == nil:
 		f.failed = 0
@@ -107,6 +142,9 @@ func (f *File) run(ctx context.Context, j *job) {
 	case again:
 		f.failed++
 		f.retryLocked(min(lastRetry, firstRetry<<min(f.failed-1, 10)))
+	}
+	if err == nil && again {
+		f.startLocked() // a close asked for more meanwhile
 	}
 	f.mu.Unlock()
 	if err != nil && f.m.life.Err() == nil && ctx.Err() == nil {
@@ -117,22 +155,9 @@ func (f *File) run(ctx context.Context, j *job) {
 	}
 	if err == nil {
 		f.m.takeOwed(p) // what failed before has come true after all
-		f.resume()
 	}
 	f.m.announce()
 	f.m.drop(f)
-}
-
-// resume uploads what was written during the last upload, if nobody has the
-// file open who will do so.
-func (f *File) resume() {
-	f.m.mu.Lock()
-	defer f.m.mu.Unlock()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.handles == 0 && f.dirty && f.job == nil {
-		f.startLocked()
-	}
 }
 
 // retryLocked starts an upload after d, unless one is started before.
@@ -141,7 +166,7 @@ func (f *File) retryLocked(d time.Duration) {
 	f.retry = time.AfterFunc(d, func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if f.dirty && !f.unlinked && f.job == nil && f.m.life.Err() == nil {
+		if f.pendingLocked() && f.job == nil {
 			f.startLocked()
 		}
 	})
@@ -191,9 +216,8 @@ func (f *File) uploadSealed(ctx context.Context, j *job) error {
 	case s == nil || err != nil:
 		return err
 	}
-	f.mu.Lock()
-	c := conn.Commit{Size: s.Size(), Time: f.mtime, Mode: f.mode, SetMode: f.withMode}
-	f.mu.Unlock()
+	a := s.Attrs()
+	c := conn.Commit{Size: s.Size(), Time: a.Time, Mode: a.Mode, SetMode: a.SetMode}
 	if c.Base, err = f.expected(ctx, p, s); err != nil {
 		return err
 	}
@@ -213,22 +237,28 @@ func (f *File) uploadSealed(ctx context.Context, j *job) error {
 }
 
 // prepare returns the sealed version to send, complete; nil if there is none.
+// It never seals what nobody asked for: somebody may be in the middle of
+// writing it.
 func (f *File) prepare(ctx context.Context, j *job) (*cache.Sealed, string, error) {
 	for {
 		f.mu.Lock()
-		if f.unlinked || !f.dirty {
+		if !f.pendingLocked() {
 			f.mu.Unlock()
 			return nil, "", nil
 		}
-		size := f.copy.Size()
+		s, p, gen := f.sealed, f.path, f.sealedGen
+		unsealed, size := f.asked > gen, f.copy.Size()
 		f.mu.Unlock()
+		if !unsealed && s.Complete() {
+			j.gen = gen
+			return s, p, nil
+		}
 		missing := f.need(ctx, 0, size)
 		f.mu.Lock()
 		err := f.sealLocked()
-		s, p := f.sealed, f.path
-		j.gen = f.sealedGen
+		s, j.gen = f.sealed, f.sealedGen
 		f.mu.Unlock()
-		if err = errors.Join(missing, err); err != nil || s.Complete() {
+		if err = errors.Join(missing, err); err != nil {
 			return s, p, err
 		}
 	}
@@ -236,8 +266,12 @@ func (f *File) prepare(ctx context.Context, j *job) (*cache.Sealed, string, erro
 
 // sent notes that the server has the version that j sealed.
 func (f *File) sent(p string, s *cache.Sealed, j *job, e conn.Entry) {
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	f.m.uploads++
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.sentSeq = f.m.uploads
 	err := s.Done()
 	if errors.Is(err, cache.ErrNotPending) && f.sealed != nil && f.sealed != s {
 		err = f.sealed.SetBase(e.Version()) // a newer version was sealed meanwhile: it is to replace this one
@@ -253,6 +287,7 @@ func (f *File) sent(p string, s *cache.Sealed, j *job, e conn.Entry) {
 	f.entry, f.onServer, f.sentGen = e, true, j.gen
 	if f.copy.Generation() != j.gen {
 		f.m.tree.Put(p, e) // written meanwhile: ours still counts
+		f.m.tree.SetWritable(path.Dir(p))
 		return
 	}
 	f.dirty, f.emptied, f.withMode, f.sealed = false, false, false, nil
@@ -286,10 +321,12 @@ func (f *File) refused(p string, s *cache.Sealed, j *job, cause error) {
 		return
 	}
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.copy.Generation() == j.gen {
 		f.forgetChangesLocked()
+	} else {
+		f.asked = min(f.asked, f.sealedGen) // what was written since is not asked for yet
 	}
-	f.mu.Unlock()
 }
 
 // forgetChangesLocked makes f what the server has.

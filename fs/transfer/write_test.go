@@ -400,3 +400,91 @@ func TestTimeAndModeGoWithTheUpload(t *testing.T) {
 		t.Errorf("the tree shows %v, %v", e.Time, err)
 	}
 }
+
+// What a close called safe is what the server gets, although the next program
+// is already writing.
+func TestDeferredUploadSendsWhatWasSealed(t *testing.T) {
+	r := newRig(t)
+	r.save("/first", []byte("1"))
+	h := r.create("/f")
+	r.write(h, 0, []byte("one\n"))
+	r.flush(h)
+	r.write(h, 4, []byte("two\n"))
+	r.flush(h) // within a second: the journal has it
+	next := r.open("/f", transfer.How{Write: true, Truncate: true})
+	r.write(next, 0, []byte("half"))
+	h.Release()
+	r.drain()
+	r.has("f", []byte("one\ntwo\n"))
+	r.write(next, 4, []byte(" and half"))
+	r.flush(next)
+	next.Release()
+	r.has("f", []byte("half and half"))
+}
+
+// A close of one descriptor does not upload what another is in the middle of.
+func TestReleaseLeavesAnotherWriterAlone(t *testing.T) {
+	r := newRig(t)
+	r.put("f", []byte("whole"))
+	h := r.open("/f", transfer.How{Write: true, Truncate: true})
+	r.write(h, 0, []byte("half"))
+	other := r.open("/f", transfer.How{Write: true})
+	r.flush(other)
+	other.Release()
+	r.drain()
+	r.has("f", []byte("whole"))
+	r.flush(h)
+	h.Release()
+	r.has("f", []byte("half"))
+}
+
+// Somebody else's change is not overwritten, and who has the file open goes on
+// with ours.
+func TestLostUpdateIsKept(t *testing.T) {
+	r := newRig(t)
+	r.put("f.txt", []byte("base"))
+	h := r.open("/f.txt", transfer.How{Write: true})
+	r.write(h, 0, []byte("ours"))
+	r.put("f.txt", []byte("theirs"))
+	r.flush(h)
+	r.has("f.txt", []byte("theirs"))
+	all, err := filepath.Glob(filepath.Join(r.srv.Root, "f.conflict-*.txt"))
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%v, %v", all, err)
+	}
+	r.handleReads(h, []byte("ours"))
+	r.write(h, 4, []byte("!"))
+	r.flush(h)
+	h.Release()
+	r.has(filepath.Base(all[0]), []byte("ours!"))
+	r.has("f.txt", []byte("theirs"))
+}
+
+// No temporary name is left, neither by an upload nor by one that failed, and
+// none is ever shown.
+func TestTemporaryNames(t *testing.T) {
+	r := newRig(t)
+	r.put("d/old", []byte("old"))
+	r.put("d/.ftpfs-00000000-aaaa.tmp", []byte("of another mount"))
+	r.save("/d/f", []byte("new"))
+	r.save("/d/old", []byte("replaced"))
+	undo := r.srv.Fault(ftptest.Refuse("RNTO", 550, "Rename permission denied"))
+	r.save("/d/old", []byte("in place"))
+	undo()
+	r.has("d/old", []byte("in place"))
+	defer r.srv.Fault(ftptest.Refuse("STOR", 552, "Disk quota exceeded"))()
+	h := r.open("/d/old", transfer.How{Write: true, Truncate: true})
+	r.write(h, 0, []byte("too much"))
+	if err := h.Flush(t.Context()); !errors.Is(err, conn.ErrQuota) {
+		t.Errorf("close: %v", err)
+	}
+	h.Release()
+	r.has("d/old", []byte("in place")) // a full server costs nobody the old version
+	on, err := os.ReadDir(filepath.Join(r.srv.Root, "d"))
+	if err != nil || len(on) != 3 {
+		t.Errorf("on the server: %v, %v", on, err)
+	}
+	if l, err := r.tree.List(t.Context(), "/d"); err != nil || len(l) != 2 {
+		t.Errorf("shown: %v, %v", l, err)
+	}
+}

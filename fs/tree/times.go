@@ -21,7 +21,10 @@ func (t *Tree) sharpen(ctx context.Context, s conn.Session, dir string, entries 
 			continue
 		}
 		if known {
-			if o, ok := old.Lookup(e.Name); ok && o.Precision <= time.Second && o.Version().Same(e.Version()) {
+			// An exact time that was asked for in the minute that it names, or soon after, by a clock that may
+			// not be ours, says nothing of what happened in the rest of that minute.
+			settled := old.Filled().Sub(e.Time) > 2*e.Precision
+			if o, ok := old.Lookup(e.Name); ok && settled && o.Precision <= time.Second && o.Version().Same(e.Version()) {
 				e.Time, e.Precision = o.Time, o.Precision
 				continue
 			}
