@@ -21,7 +21,7 @@ func (f *File) keepBoth(ctx context.Context, p string, s *cache.Sealed, j *job, 
 		host = "ftpfs"
 	}
 	ours := path.Join(path.Dir(p), conflictName(path.Base(p), host, time.Now()))
-	c.Base = conn.Version{}
+	c.Base = conn.Version{State: conn.Absent}
 	e, err := f.store1(ctx, ours, s, nil, c)
 	if err != nil {
 		return err

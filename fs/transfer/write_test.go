@@ -456,6 +456,7 @@ func TestLostUpdateIsKept(t *testing.T) {
 	r.write(h, 4, []byte("!"))
 	r.flush(h)
 	h.Release()
+	r.drain()
 	r.has(filepath.Base(all[0]), []byte("ours!"))
 	r.has("f.txt", []byte("theirs"))
 }
