@@ -232,41 +232,55 @@ func (s *stream) transfer(ctx context.Context) error {
 	s.lease = lease
 	s.offerLocked()
 	f.mu.Unlock()
-	buf := make([]byte, chunk+1)
+	buf := make([]byte, chunk)
 	for {
-		n, err := readChunk(d, buf, size-s.pos)
+		n, err := d.Read(buf)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
-		if n == 0 || s.pos+int64(n) > size || err != nil && s.pos+int64(n) < size {
-			return f.changed(p) // it ended early, or goes on behind its size
+		if s.pos+int64(n) > size || err != nil && s.pos+int64(n) < size {
+			return f.changed(p) // it goes on behind its size, or ended early
 		}
 		if err := s.c.Fill(buf[:n], s.pos); err != nil {
 			return err
 		}
-		if done, err := s.advance(int64(n)); done || err != nil {
+		done, stopped := s.advance(int64(n))
+		if s.pos == size && err == nil { // the readers have it all; what the server says of it counts all the same
+			err = s.confirm(d, p)
+		}
+		if done || errors.Is(err, io.EOF) {
+			return ignoreEOF(err)
+		}
+		if err = errors.Join(err, stopped); err != nil {
 			return err
 		}
 	}
 }
 
-// readChunk reads a part of the rest bytes that a transfer still owes. The
-// last of them are returned only with io.EOF: once the server has said that it
-// sent them all without an error. More than rest are read if there are more.
-func readChunk(d io.Reader, buf []byte, rest int64) (n int, err error) {
-	limit := chunk
-	if rest <= chunk {
-		limit = int(rest) + 1
+// confirm reads the end of a transfer of which all bytes have arrived. If the
+// server has more, or says that something went wrong, the copy is thrown away.
+func (s *stream) confirm(d io.Reader, p string) error {
+	n, err := d.Read(make([]byte, 1))
+	if n == 0 && errors.Is(err, io.EOF) {
+		return io.EOF
 	}
-	for n < limit && err == nil {
-		var k int
-		k, err = d.Read(buf[n:limit])
-		n += k
-		if err == nil && int64(n) < rest {
-			return n, nil // do not keep readers waiting for a full buffer
-		}
+	f := s.f
+	f.mu.Lock()
+	if f.copy == s.c && !f.dirty {
+		f.discardLocked()
 	}
-	return n, err
+	f.mu.Unlock()
+	if n > 0 {
+		return f.changed(p)
+	}
+	return err
+}
+
+func ignoreEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
 // advance moves the stream on by n bytes, tells the readers, and waits while
