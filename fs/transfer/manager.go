@@ -31,7 +31,7 @@ type Manager struct {
 	work sync.WaitGroup // streams and uploads
 
 	spawning sync.Mutex // a leaf: held by spawn and by Close for a moment
-	ended    bool       // nothing is spawned any more; guarded by spawning
+	closed   bool       // nothing is spawned any more; guarded by spawning
 
 	moving chan struct{} // semaphore of one: renames go one after the other
 
@@ -70,7 +70,7 @@ func New(pool *conn.Pool, t *tree.Tree, store *cache.Store, o Options) (*Manager
 // Close stops uploads and downloads. What is pending stays in the journal.
 func (m *Manager) Close() error {
 	m.spawning.Lock()
-	m.ended = true
+	m.closed = true
 	m.spawning.Unlock()
 	m.end()
 	m.mu.Lock()
@@ -93,10 +93,10 @@ func (m *Manager) Close() error {
 func (m *Manager) spawn(fn func()) bool {
 	m.spawning.Lock()
 	defer m.spawning.Unlock()
-	if !m.ended {
+	if !m.closed {
 		m.work.Go(fn)
 	}
-	return !m.ended
+	return !m.closed
 }
 
 // How says how a file is opened.
@@ -131,16 +131,29 @@ func (m *Manager) Open(ctx context.Context, p string, how How) (*Handle, error) 
 }
 
 // lookNow returns attributes of p that are at most a second old, and what
-// Manager.uploads was when they were asked for.
+// Manager.uploads was when they were asked for. An upload that ends meanwhile
+// may have made them wrong; what it leaves in the tree is asked for again then.
 func (m *Manager) lookNow(ctx context.Context, p string) (e conn.Entry, seen uint64, err error) {
-	m.mu.Lock()
-	seen = m.uploads
-	m.mu.Unlock()
-	e, err = m.tree.Fresh(ctx, p)
-	if err == nil && e.Kind != conn.KindDir && (e.Size < 0 || e.Precision > time.Second) {
-		e, err = m.tree.Stat(ctx, p)
+	const tries = 3
+	look := m.tree.Fresh
+	for range tries {
+		seen = m.ended()
+		if e, err = look(ctx, p); err == nil && e.Kind != conn.KindDir && (e.Size < 0 || e.Precision > time.Second) {
+			e, err = m.tree.Stat(ctx, p)
+		}
+		if m.ended() == seen {
+			break
+		}
+		look = m.tree.Lookup
 	}
 	return e, seen, err
+}
+
+// ended counts the uploads that have ended.
+func (m *Manager) ended() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.uploads
 }
 
 // Create creates the file at p, or opens it if there is one and excl is not

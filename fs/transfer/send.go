@@ -98,7 +98,7 @@ func (f *File) learnSelf(ctx context.Context, dir string, s *cache.Sealed) (owne
 		return owner{}, f.onlyInPlace(dir, err)
 	}
 	found, err := f.m.tree.Raw(ctx, dir, temp)
-	f.removeTemp(ctx, at)
+	f.removeTemp(f.m.life, at)
 	e, ok := found[temp]
 	if err != nil || !ok || e.Owner == "" {
 		return owner{}, err
@@ -124,9 +124,7 @@ func (f *File) sendAtomic(ctx context.Context, p string, s *cache.Sealed, c conn
 		f.tempGone(temp)
 		return e, nil
 	}
-	if ctx.Err() == nil {
-		f.removeTemp(ctx, temp)
-	}
+	f.removeTemp(f.m.life, temp) // also when the upload was given up
 	if notHere := f.onlyInPlace(path.Dir(p), err); notHere == nil {
 		return e, errNotAtomic
 	}

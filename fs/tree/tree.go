@@ -86,11 +86,13 @@ func (t *Tree) Path(rel string) string { return path.Join(t.root, rel) }
 // List returns the entries of dir, sorted by name.
 // fs.ErrNotExist, conn.ErrNotDir, fs.ErrPermission.
 func (t *Tree) List(ctx context.Context, dir string) ([]conn.Entry, error) {
+	before := t.shownIn(dir)
 	d, err := t.load(ctx, dir, t.ttl)
 	if err != nil {
 		return nil, err
 	}
-	return t.overlaid(dir, d.Entries()), nil
+	// What reached the server while it was being listed may be missing in the listing, and is not shown any more.
+	return t.overlaid(dir, d.Entries(), before), nil
 }
 
 // Lookup returns the entry at p. fs.ErrNotExist says that it is not there.
@@ -304,11 +306,27 @@ func (t *Tree) shownAt(p string) (conn.Entry, bool) {
 	return e, ok
 }
 
-// overlaid returns entries, sorted, with what is shown of dir laid over them.
-func (t *Tree) overlaid(dir string, entries []conn.Entry) []conn.Entry {
+// shownIn returns a copy of what is shown in dir.
+func (t *Tree) shownIn(dir string) map[string]conn.Entry {
 	t.mu.Lock()
-	shown := maps.Clone(t.shown[dir])
-	t.mu.Unlock()
+	defer t.mu.Unlock()
+	if len(t.shown[dir]) == 0 {
+		return map[string]conn.Entry{}
+	}
+	return maps.Clone(t.shown[dir])
+}
+
+// overlaid returns entries, sorted, with what is shown of dir laid over them.
+// Names that were shown before are added if they are missing.
+func (t *Tree) overlaid(dir string, entries []conn.Entry, before map[string]conn.Entry) []conn.Entry {
+	shown := t.shownIn(dir)
+	for name, e := range before {
+		_, now := shown[name]
+		_, listed := slices.BinarySearchFunc(entries, name, func(e conn.Entry, name string) int { return strings.Compare(e.Name, name) })
+		if !now && !listed {
+			shown[name] = e
+		}
+	}
 	if len(shown) == 0 && !slices.ContainsFunc(entries, func(e conn.Entry) bool { return isTemporary(e.Name) }) {
 		return entries
 	}
