@@ -24,6 +24,7 @@ type Config struct {
 
 	ConnectTimeout time.Duration // 0: DefaultConnectTimeout
 	Timeout        time.Duration // 0: DefaultTimeout
+	Bandwidth      int64         // bytes a second of all sessions together, in each direction; 0: no limit
 	Log            *slog.Logger  // nil: discard
 
 	// Dial opens the control and the data connections. nil: net.Dialer.

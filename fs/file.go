@@ -20,14 +20,14 @@ type handle struct {
 	mode openMode
 }
 
-// No Allocater: fallocate(1) falls back to writing; no CopyFileRanger: the
-// kernel copies.
+// No CopyFileRanger: the kernel copies.
 var (
-	_ gofs.FileReader   = (*handle)(nil)
-	_ gofs.FileWriter   = (*handle)(nil)
-	_ gofs.FileFlusher  = (*handle)(nil)
-	_ gofs.FileFsyncer  = (*handle)(nil)
-	_ gofs.FileReleaser = (*handle)(nil)
+	_ gofs.FileAllocater = (*handle)(nil)
+	_ gofs.FileReader    = (*handle)(nil)
+	_ gofs.FileWriter    = (*handle)(nil)
+	_ gofs.FileFlusher   = (*handle)(nil)
+	_ gofs.FileFsyncer   = (*handle)(nil)
+	_ gofs.FileReleaser  = (*handle)(nil)
 )
 
 // Open opens a file; O_TRUNC comes with it.
@@ -86,6 +86,20 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 func (h *handle) Write(_ context.Context, data []byte, off int64) (uint32, syscall.Errno) {
 	k, err := h.t.WriteAt(data, off)
 	return uint32(k), h.n.errno("write", err)
+}
+
+// Allocate is fallocate(2). There is nothing to reserve on an FTP server, so
+// that only the size can change; holes cannot be punched.
+func (h *handle) Allocate(_ context.Context, off, size uint64, mode uint32) syscall.Errno {
+	const keepSize = 1 // FALLOC_FL_KEEP_SIZE
+	if mode&^keepSize != 0 {
+		return syscall.EOPNOTSUPP
+	}
+	end := int64(off + size)
+	if mode&keepSize != 0 || end <= h.t.Attr().Size {
+		return 0
+	}
+	return h.n.errno("fallocate", h.t.Truncate(end))
 }
 
 // Flush is close(2): it uploads, and tells what became of that.

@@ -24,6 +24,8 @@ type settings struct {
 	MaxConnections int
 	PasswordFile   string
 	Timeout        time.Duration
+	DelayConnect   bool
+	Bandwidth      sizeValue // bytes a second in each direction; 0: no limit
 	LogLevel       string
 	LogFile        string // "" in the foreground: stderr
 	OwnLog         bool   // LogFile is in the cache folder and kept small
@@ -50,6 +52,7 @@ func (s *settings) config(log *slog.Logger) conn.Config {
 	c := s.Server.Config
 	c.Timeout = s.Timeout
 	c.ConnectTimeout = min(conn.DefaultConnectTimeout, s.Timeout)
+	c.Bandwidth = int64(s.Bandwidth)
 	c.Log = log
 	return c
 }
@@ -104,6 +107,8 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.IntVar(&s.MaxConnections, "max-connections", s.MaxConnections, "sessions at the server at most, 1 to 64")
 	f.StringVar(&s.PasswordFile, "password-file", "", "read the password from the first line of `FILE`")
 	f.Var(secondsValue{&s.Timeout, time.Second}, "timeout", "how long the server may stay silent")
+	f.BoolVar(&s.DelayConnect, "delay-connect", false, "mount at once, also when the server cannot be reached yet")
+	f.Var(&s.Bandwidth, "bwlimit", "bytes a second in each direction, for all sessions together (units K, M, G); 0: no limit")
 	f.Var(choiceValue{&s.LogLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "debug, info, warn or error")
 	f.StringVar(&s.LogFile, "log-file", "", "append the log to `FILE`")
 	f.Var(&s.UID, "uid", "owner shown for all files")

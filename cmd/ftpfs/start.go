@@ -44,14 +44,17 @@ func (m *mounting) start(log *slog.Logger) (_ *life, _ *controlServer, err error
 	pool := conn.NewPool(ftp.Dialer(cfg), conn.PoolOptions{Max: s.MaxConnections, Log: log})
 	undo.add(pool.Close)
 	if err := pool.Connect(ctx); err != nil {
-		return nil, nil, connectError(cfg, err)
+		if !s.DelayConnect || !errors.Is(err, conn.ErrHostDown) && !errors.Is(err, conn.ErrTimeout) {
+			return nil, nil, connectError(cfg, err)
+		}
+		log.Info("mounting before the server can be reached", "error", err)
 	}
 	// The store first: it waits for uploads of others, which the listings must show.
 	store, err := m.openStore(ctx, cfg.Identity(), log)
 	if err != nil {
 		return nil, nil, err
 	}
-	root, err := tree.New(ctx, pool, cfg.Path, tree.Options{TTL: s.DirTTL, Log: log})
+	root, err := tree.New(ctx, pool, cfg.Path, tree.Options{TTL: s.DirTTL, Delay: s.DelayConnect, Log: log})
 	if err != nil {
 		return nil, nil, errors.Join(rootError(cfg, err), store.Close())
 	}

@@ -22,6 +22,7 @@ func Dialer(cfg conn.Config) conn.Dialer {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	cfg = wire.Throttled(cfg)
 	srv := &server{lacking: make(map[string]bool)}
 	return func(ctx context.Context) (conn.Session, error) {
 		s, err := dial(ctx, cfg, srv)

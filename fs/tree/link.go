@@ -17,7 +17,7 @@ func (t *Tree) Readlink(p string, e conn.Entry) (string, error) {
 		to = path.Join(dir, to)
 	}
 	to = path.Clean(to)
-	if _, inside := moved(to, strings.TrimSuffix(t.root, "/"), ""); !inside || e.Target == "" {
+	if _, inside := moved(to, strings.TrimSuffix(t.Root(), "/"), ""); !inside || e.Target == "" {
 		return "", &conn.Error{Op: "readlink", Path: p, Outcome: conn.Refused, Err: conn.ErrNotOwner}
 	}
 	if !path.IsAbs(e.Target) {

@@ -28,19 +28,22 @@ const (
 
 // Options configure a Tree.
 type Options struct {
-	TTL time.Duration // how old a listing may be; 0: 30 s
-	Log *slog.Logger  // nil: discard
+	TTL   time.Duration // how old a listing may be; 0: 30 s
+	Delay bool          // a server that cannot be reached is no error of New: it is looked for at each use
+	Log   *slog.Logger  // nil: discard
 }
 
 // Tree is the remote tree below Root. It is safe for concurrent use.
 type Tree struct {
 	pool *conn.Pool
-	root string
+	dir  string // of the root, as New was given it
 	ttl  time.Duration
 	log  *slog.Logger
 	dirs *cache.Listings
 
 	mu       sync.Mutex
+	root     string                           // until found, what it is on most servers; guarded by mu
+	found    bool                             // the root; guarded by mu
 	shown    map[string]map[string]conn.Entry // directory → name → what is shown instead; guarded by mu
 	writable map[string]struct{}              // directories in which a create succeeded; guarded by mu
 	warned   map[string]struct{}              // directories whose bad lines were logged; guarded by mu
@@ -53,35 +56,23 @@ func New(ctx context.Context, pool *conn.Pool, dir string, o Options) (*Tree, er
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	t := &Tree{
-		pool: pool, ttl: cmp.Or(o.TTL, defaultTTL), log: o.Log,
+		pool: pool, dir: dir, root: path.Join("/", dir), ttl: cmp.Or(o.TTL, defaultTTL), log: o.Log,
 		shown: make(map[string]map[string]conn.Entry), writable: make(map[string]struct{}), warned: make(map[string]struct{}),
 	}
 	t.dirs = cache.NewListings(maxEntries, t.ttl)
-	err := pool.Run(ctx, conn.Metadata, conn.Repeatable, func(_ context.Context, s conn.Session) error {
-		t.root = path.Join("/", s.Home(), dir)
-		if path.IsAbs(dir) {
-			t.root = path.Clean(dir)
-		}
-		return nil
-	})
+	_, err := t.findRoot(ctx)
+	if err == nil {
+		_, err = t.List(ctx, t.Root())
+		t.dirs.Forget(t.Root()) // who mounts and then looks wants what is there now
+	}
+	if o.Delay && (errors.Is(err, conn.ErrHostDown) || errors.Is(err, conn.ErrTimeout)) {
+		return t, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	if err := conn.CheckPath(t.root); err != nil {
-		return nil, err
-	}
-	if _, err := t.List(ctx, t.root); err != nil {
-		return nil, err
-	}
-	t.dirs.Forget(t.root) // who mounts and then looks wants what is there now
 	return t, nil
 }
-
-// Root returns the absolute server path of the mounted directory.
-func (t *Tree) Root() string { return t.root }
-
-// Path returns the server path of rel, a path relative to Root ("" is Root).
-func (t *Tree) Path(rel string) string { return path.Join(t.root, rel) }
 
 // List returns the entries of dir, sorted by name.
 // fs.ErrNotExist, conn.ErrNotDir, fs.ErrPermission.
@@ -104,7 +95,7 @@ func (t *Tree) Lookup(ctx context.Context, p string) (conn.Entry, error) {
 // fs.ErrNotExist is as old, too.
 func (t *Tree) Fresh(ctx context.Context, p string) (conn.Entry, error) {
 	dir := path.Dir(p)
-	if d, ok := t.dirs.Peek(dir); ok && p != t.root && d.Len() > relistAtMost && time.Since(d.Filled()) > trustedAge {
+	if d, ok := t.dirs.Peek(dir); ok && p != t.Root() && d.Len() > relistAtMost && time.Since(d.Filled()) > trustedAge {
 		if e, ok := t.shownAt(p); ok {
 			return e, nil
 		}
@@ -124,7 +115,7 @@ func (t *Tree) Left(dir string) time.Duration {
 }
 
 func (t *Tree) lookup(ctx context.Context, p string, maxAge time.Duration) (conn.Entry, error) {
-	if p == t.root {
+	if p == t.Root() {
 		return conn.Entry{Name: path.Base(p), Kind: conn.KindDir, Size: -1}, nil
 	}
 	if e, ok := t.shownAt(p); ok {
@@ -171,6 +162,9 @@ func (t *Tree) lookupUnlisted(ctx context.Context, p string, refused error) (con
 // Stat asks the server for one entry and puts the answer into the parent's
 // listing. fs.ErrNotExist, fs.ErrPermission.
 func (t *Tree) Stat(ctx context.Context, p string) (e conn.Entry, err error) {
+	if err := t.reach(ctx); err != nil {
+		return conn.Entry{}, err
+	}
 	err = t.pool.Run(ctx, conn.Metadata, conn.Repeatable, func(ctx context.Context, s conn.Session) error {
 		e, err = s.Stat(ctx, p)
 		return err
@@ -211,6 +205,9 @@ func withStat(old, e conn.Entry) conn.Entry {
 
 // load returns the listing of dir, at most maxAge old.
 func (t *Tree) load(ctx context.Context, dir string, maxAge time.Duration) (*cache.Dir, error) {
+	if err := t.reach(ctx); err != nil {
+		return nil, err
+	}
 	return t.dirs.Load(ctx, dir, maxAge, func(ctx context.Context) (l conn.Listing, err error) {
 		err = t.pool.Run(ctx, conn.Metadata, conn.Repeatable, func(ctx context.Context, s conn.Session) error {
 			l, err = s.List(ctx, dir)

@@ -363,3 +363,32 @@ func TestReadlinkNeverLeavesTheRoot(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 }
+
+// A tree that is made before its server is up finds its root when it is.
+func TestDelayedServer(t *testing.T) {
+	s, _ := start(t, "sub/d/f")
+	s.Stop()
+	cfg, err := conn.ParseURL(s.URL() + "sub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := conn.NewPool(ftp.Dialer(cfg), conn.PoolOptions{})
+	defer pool.Close()
+	if _, err := tree.New(t.Context(), pool, cfg.Path, tree.Options{}); !errors.Is(err, conn.ErrHostDown) {
+		t.Errorf("without Delay: %v", err)
+	}
+	tr, err := tree.New(t.Context(), pool, cfg.Path, tree.Options{Delay: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tr.List(t.Context(), tr.Root()); !errors.Is(err, conn.ErrHostDown) {
+		t.Errorf("before the server is up: %v", err)
+	}
+	if e, err := tr.Lookup(t.Context(), tr.Root()); err != nil || e.Kind != conn.KindDir {
+		t.Errorf("the root itself: %+v, %v", e, err)
+	}
+	s.Restart()
+	if got := names(t, tr, tr.Path("d")); !cmp.Equal(got, []string{"f"}) {
+		t.Errorf("got %v", got)
+	}
+}
