@@ -294,7 +294,7 @@ func (x *index) applyVersion(r record) (ended []*Sealed, err error) {
 	case "base":
 		v.attrs.Base, v.tried = r.Base.version(), false
 	case "try":
-		v.tried = true
+		v.tried = v.tried || r.Node == 0
 		if r.Node != 0 {
 			x.nodes[r.Node].temp = true
 		}

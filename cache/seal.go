@@ -135,9 +135,10 @@ func (v *Sealed) Attrs() Attrs {
 	return v.attrs
 }
 
-// Attempted reports whether an upload of v, or of a version that v
+// Attempted reports whether an upload in place of v, or of a version that v
 // superseded, was begun (Attempt) since its base was set: the server may have
-// its result, or a part of it, without our knowing.
+// its result, or a part of it, without our knowing. One to a temporary name
+// changes nothing until it is renamed, and then all.
 func (v *Sealed) Attempted() bool {
 	v.store.mu.Lock()
 	defer v.store.unlock()

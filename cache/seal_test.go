@@ -131,6 +131,10 @@ func TestTemps(t *testing.T) {
 	v := seal(t, s, "/d/f", "1")
 	must(t, v.Attempt(".t1"))
 	must(t, v.Attempt(".t2"))
+	if v.Attempted() {
+		t.Error("an upload to a temporary name cannot have changed the file")
+	}
+	must(t, v.Attempt(""))
 	w := seal(t, s, "/d/f", "2")
 	if !w.Attempted() {
 		t.Error("the attempt of the superseded version is forgotten")

@@ -45,7 +45,7 @@ func (l *Lease) Release() {
 	}
 }
 
-// OnTakeover offers the session to a Metadata command that finds no other:
+// OnTakeover offers the session to a command or transfer that finds no other:
 // yield is then called once, from another goroutine, and should end the verb
 // and release the lease soon. nil takes the offer back.
 func (l *Lease) OnTakeover(yield func()) {
@@ -74,7 +74,7 @@ func (l *Lease) takeOver() bool {
 // error, in an *Error whose outcome is NotExecuted.
 func (p *Pool) Acquire(ctx context.Context, class Class, fresh bool) (*Lease, error) {
 	var takeover <-chan time.Time
-	if class == Metadata {
+	if class < Background {
 		t := time.NewTicker(takeoverAfter)
 		defer t.Stop()
 		takeover = t.C
@@ -231,6 +231,19 @@ func (p *Pool) leave(class Class, w chan token) {
 		return
 	}
 	p.wakeLocked()
+}
+
+// dropIdle closes the sessions that nobody uses: one that did not answer
+// makes it likely that the others will not either.
+func (p *Pool) dropIdle() {
+	p.mu.Lock()
+	idle := p.idle
+	p.idle = nil
+	p.wakeLocked()
+	p.mu.Unlock()
+	for _, s := range idle {
+		s.Close()
+	}
 }
 
 // takeOverOne asks one holder that offers it for its session.

@@ -12,7 +12,7 @@ import (
 // The pool's constants. None is a flag: nobody has needed another value.
 const (
 	defaultMaxSessions = 8
-	takeoverAfter      = 200 * time.Millisecond // a metadata command waits so long before it takes a stream's session
+	takeoverAfter      = 200 * time.Millisecond // who waits for a session takes that of an idle stream after
 	interruptGrace     = time.Second            // what an interrupted command gets to end by itself
 	idleClose          = time.Minute            // a spare session is closed after
 	lastIdleClose      = 5 * time.Minute        // the last session is kept alive by NOOP for
@@ -52,8 +52,8 @@ type PoolOptions struct {
 
 // Pool hands out sessions of one server, opens them on demand up to a limit
 // and replaces broken ones. With two sessions or more, one is kept for
-// Metadata, so that transfers never block a listing; with one, a Metadata
-// command takes over the session of a stream that nobody waits for. A server
+// Metadata, so that transfers never block a listing. Who finds no session
+// takes over that of a stream that nobody waits for. A server
 // that refuses another session lowers the limit, which is tried again later.
 type Pool struct {
 	dial Dialer
@@ -118,6 +118,9 @@ func (p *Pool) Run(ctx context.Context, class Class, repeat Repeat, fn func(ctx 
 		}
 		err = fn(ctx, l.Session)
 		l.Release()
+		if errors.Is(err, ErrTimeout) {
+			p.dropIdle()
+		}
 		if err == nil || fresh || !mayRepeat(ctx, err, repeat) {
 			return err
 		}
@@ -138,6 +141,9 @@ func (p *Pool) Open(ctx context.Context, class Class, path string, offset int64)
 			return d, l, nil
 		}
 		l.Release()
+		if errors.Is(err, ErrTimeout) {
+			p.dropIdle()
+		}
 		if fresh || !mayRepeat(ctx, err, Repeatable) {
 			return nil, nil, err
 		}

@@ -340,6 +340,8 @@ func TestPoolClosesIdleSessions(t *testing.T) {
 		if open, _ := v.counts(); open != 1 {
 			t.Errorf("%d sessions open after a while, want the last one", open)
 		}
+		last.mu.Lock()
+		defer last.mu.Unlock()
 		if last.noops == 0 {
 			t.Error("the last session got no NOOP")
 		}

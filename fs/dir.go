@@ -130,6 +130,9 @@ func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
 	if err == nil {
 		err = n.m.transfer.Remove(ctx, p)
 	}
+	if err == nil {
+		n.lose(name)
+	}
 	return n.errno("unlink", err)
 }
 
@@ -152,6 +155,7 @@ func (n *node) Rename(ctx context.Context, name string, newParent gofs.InodeEmbe
 	if err := n.m.transfer.Rename(ctx, oldPath, newPath, flags&renameNoReplace != 0); err != nil {
 		return n.errno("rename", err)
 	}
+	to.lose(newName)
 	if c := n.GetChild(name); c != nil {
 		moved := c.Operations().(*node)
 		n.m.names.Lock()

@@ -15,9 +15,10 @@ import (
 
 // handle is an open file.
 type handle struct {
-	n    *node
-	t    *transfer.Handle
-	mode openMode
+	n      *node
+	t      *transfer.Handle
+	mode   openMode
+	append bool // O_APPEND: writes go to the end that the file has by now, not to the one that the kernel knows
 }
 
 // No CopyFileRanger: the kernel copies.
@@ -39,22 +40,41 @@ func (n *node) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32,
 	if err != nil {
 		return nil, 0, n.errno("open", err)
 	}
-	h, fuseFlags := n.handle(t)
+	h, fuseFlags := n.handle(t, flags)
+	n.correct(t.Attr())
 	return h, fuseFlags, 0
+}
+
+// correct makes the kernel ask again for the size and time of a file that is
+// being opened, if it was told others: it would read only as far as the old
+// size. NotifyContent of attributes alone waits for nothing.
+func (n *node) correct(a transfer.Attr) {
+	n.mu.Lock()
+	told := n.told
+	n.mu.Unlock()
+	if told.State == conn.Present && told.Size == a.Size && told.Time.Equal(a.Time) {
+		return
+	}
+	if e := n.NotifyContent(-1, 0); e != 0 && e != syscall.ENOENT {
+		n.m.log.Debug("the kernel was not notified", "errno", e)
+	}
 }
 
 // handle returns the FUSE side of an open file and its open flags: the page
 // cache is kept if it holds the bytes that the handle reads.
-func (n *node) handle(t *transfer.Handle) (*handle, uint32) {
+func (n *node) handle(t *transfer.Handle, flags uint32) (*handle, uint32) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if flags&syscall.O_APPEND != 0 && flags&syscall.O_ACCMODE != syscall.O_RDONLY {
+		return &handle{n: n, t: t, mode: n.modes.choose(direct), append: true}, fuse.FOPEN_DIRECT_IO
+	}
 	h := &handle{n: n, t: t, mode: n.modes.choose(cached)}
-	var flags uint32
+	var fuseFlags uint32
 	if c := t.Content(); c != nil && c == n.content {
-		flags |= fuse.FOPEN_KEEP_CACHE
+		fuseFlags |= fuse.FOPEN_KEEP_CACHE
 	}
 	n.content = nil
-	return h, flags
+	return h, fuseFlags
 }
 
 // Create creates and opens a file.
@@ -68,7 +88,7 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 		return nil, nil, 0, n.errno("create", err)
 	}
 	c := n.newChild(ctx, name, syscall.S_IFREG)
-	h, fuseFlags := c.Operations().(*node).handle(t)
+	h, fuseFlags := c.Operations().(*node).handle(t, flags)
 	n.m.fillEntry(p, e, c, out)
 	return c, h, fuseFlags, 0
 }
@@ -84,7 +104,13 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 
 // Write writes data into the local copy.
 func (h *handle) Write(_ context.Context, data []byte, off int64) (uint32, syscall.Errno) {
-	k, err := h.t.WriteAt(data, off)
+	var k int
+	var err error
+	if h.append {
+		k, err = h.t.Append(data)
+	} else {
+		k, err = h.t.WriteAt(data, off)
+	}
 	return uint32(k), h.n.errno("write", err)
 }
 
@@ -137,6 +163,9 @@ func (n *node) Setattr(ctx context.Context, fh gofs.FileHandle, in *fuse.SetAttr
 		if err := n.truncate(ctx, h, int64(size)); err != nil {
 			return n.errno("truncate", err)
 		}
+	}
+	if n.isGone() {
+		return n.Getattr(ctx, fh, out) // its mode and times are nobody's any more
 	}
 	if mode, ok := in.GetMode(); ok {
 		if err := n.chmod(ctx, mode); err != nil {

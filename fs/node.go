@@ -23,8 +23,11 @@ type node struct {
 	parent *node  // nil: the root; guarded by m.names
 	name   string // guarded by m.names
 
+	gone bool // it has lost its name while it was open; guarded by m.names
+
 	mu      sync.Mutex
 	modes   openModes         // guarded by mu
+	told    conn.Version      // of a file: size and time that the kernel was told last; guarded by mu
 	content any               // what the page cache holds, as transfer.Handle.Content tells; guarded by mu
 	inos    map[string]uint64 // of a directory: numbers promised by READDIR to names not looked up yet; guarded by mu
 }
@@ -155,7 +158,34 @@ func (n *node) Getattr(ctx context.Context, fh gofs.FileHandle, out *fuse.AttrOu
 			return 0
 		}
 	}
+	if n.isGone() {
+		return syscall.ESTALE // what is at its path by now is another file
+	}
 	return n.getattr(ctx, out)
+}
+
+func (n *node) isGone() bool {
+	n.m.names.RLock()
+	defer n.m.names.RUnlock()
+	return n.gone
+}
+
+// lose notes that the child name, if the kernel knows it, has lost its name.
+func (n *node) lose(name string) {
+	c := n.GetChild(name)
+	if c == nil {
+		return
+	}
+	n.m.names.Lock()
+	defer n.m.names.Unlock()
+	c.Operations().(*node).gone = true
+}
+
+// tell notes what the kernel is told of the size and time of n.
+func (n *node) tell(e conn.Entry) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.told = e.Version()
 }
 
 func (n *node) getattr(ctx context.Context, out *fuse.AttrOut) syscall.Errno {
@@ -168,6 +198,7 @@ func (n *node) getattr(ctx context.Context, out *fuse.AttrOut) syscall.Errno {
 	if a, ok := n.m.transfer.Local(p); ok {
 		e, left = withLocal(e, a), 0
 	}
+	n.tell(e)
 	n.m.fillAttr(e, &out.Attr)
 	out.Ino = n.StableAttr().Ino
 	out.SetTimeout(left)
@@ -213,6 +244,7 @@ func (m *Mount) fillEntry(p string, e conn.Entry, c *gofs.Inode, out *fuse.Entry
 	if a, ok := m.transfer.Local(p); ok {
 		e, attr = withLocal(e, a), 0
 	}
+	c.Operations().(*node).tell(e)
 	m.fillAttr(e, &out.Attr)
 	out.Ino = c.StableAttr().Ino
 	out.SetEntryTimeout(left)

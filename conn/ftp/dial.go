@@ -95,7 +95,7 @@ func (s *session) loginError(err error) error {
 // directory, in one packet.
 func (s *session) setUp() error {
 	s.feat = parseFeatures(s.ctl.Features())
-	s.limit = commandLimit(s.ctl.Greeting())
+	s.product = productOf(s.ctl.Greeting())
 	p := packet{s: s}
 	if s.feat.has("UTF8") {
 		p.add("OPTS UTF8 ON", ignore)

@@ -6,13 +6,19 @@ import (
 	"ftpfs/conn"
 )
 
-// withLinks completes a listing by MLSD that has symlinks without their
-// targets, as ProFTPD and Pure-FTPd send them: LIST of the same directory has
-// the targets, and the links to nothing, which ProFTPD's MLSD leaves out.
-// Directories without links cost nothing more.
+// withLinks completes a listing by MLSD with what LIST of the same directory
+// says of symlinks, where MLSD says too little. ProFTPD and Pure-FTPd do not
+// name targets, and ProFTPD leaves out links to nothing; directories without
+// links cost nothing more there. pyftpdlib shows what links lead to in their
+// place: rm -rf would follow them. So unless MLSD is known to name links,
+// each directory is listed both ways.
 func (s *session) withLinks(dir string, l conn.Listing) (conn.Listing, error) {
-	bare := func(e conn.Entry) bool { return e.Kind == conn.KindSymlink && e.Target == "" }
-	if !slices.ContainsFunc(l.Entries, bare) {
+	link := func(e conn.Entry) bool { return e.Kind == conn.KindSymlink }
+	bare := func(e conn.Entry) bool { return link(e) && e.Target == "" }
+	if slices.ContainsFunc(l.Entries, link) {
+		s.srv.setNamesLinks()
+	}
+	if !slices.ContainsFunc(l.Entries, bare) && (s.product.namesLinks || s.srv.namesLinks() || !s.unix) {
 		return l, nil
 	}
 	if err := s.do("CWD", dir, "CWD "+dir); err != nil {
@@ -27,7 +33,7 @@ func (s *session) withLinks(dir string, l conn.Listing) (conn.Listing, error) {
 		at[e.Name] = i
 	}
 	for _, e := range long.Entries {
-		if e.Kind != conn.KindSymlink {
+		if !link(e) {
 			continue
 		}
 		if i, ok := at[e.Name]; ok {

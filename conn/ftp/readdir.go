@@ -33,7 +33,7 @@ func (s *session) list(dir string) (conn.Listing, error) {
 			if err := s.do("CWD", dir, "CWD "+dir); err != nil {
 				return conn.Listing{}, s.explain("CWD", dir, err)
 			}
-			return l, nil
+			return s.withLinks(dir, l)
 		case err == nil:
 			return s.withLinks(dir, l)
 		case !s.srv.lack("MLSD", last):

@@ -12,6 +12,7 @@ type server struct {
 	mu      sync.Mutex
 	lacking map[string]bool // guarded by mu; commands that it does not know, see lack
 	listAll verdict         // guarded by mu; does "LIST -a" show all that LIST shows?
+	links   bool            // guarded by mu; MLSD has named a symlink
 }
 
 // verdict is the result of trying something out.
@@ -54,6 +55,18 @@ func (v *server) setListsAll(x verdict) {
 	v.listAll = x
 }
 
+func (v *server) namesLinks() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.links
+}
+
+func (v *server) setNamesLinks() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.links = true
+}
+
 // features is the server's answer to FEAT (RFC 2389): upper-case verbs with
 // their parameters.
 type features map[string]string
@@ -85,20 +98,4 @@ func (f features) facts() string {
 		facts += ";"
 	}
 	return facts
-}
-
-// commandLimit returns how many bytes a command may have without its end.
-// BSD's ftpd splits longer ones and takes the tail for another command, so
-// only servers that are known get more.
-func commandLimit(greeting wire.Reply) int {
-	text := strings.ToLower(greeting.Text())
-	for _, known := range []string{"proftpd", "vsftpd", "pure-ftpd"} {
-		if strings.Contains(text, known) {
-			return 4000
-		}
-	}
-	if strings.Contains(text, "pyftpdlib") {
-		return 2000
-	}
-	return 508
 }

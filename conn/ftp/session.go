@@ -28,9 +28,9 @@ type session struct {
 	log *slog.Logger
 
 	feat       features
+	product    product
 	home       string // login directory
 	unix       bool   // SYST says so
-	limit      int    // bytes of a command
 	noMDTMTime bool   // MDTM does not set times here, though it may for other users
 }
 
@@ -81,10 +81,13 @@ func (s *session) begin(ctx context.Context, op string, paths ...string) (end fu
 // is doubled, vsftpd and Pure-FTPd take a doubled one for two.
 func (s *session) check(op, p string) error {
 	err := conn.CheckPath(p)
+	if err == nil {
+		err = s.product.check(p)
+	}
 	switch {
 	case err == nil && strings.Contains(p, "\xff"):
 		err = fmt.Errorf("%w: it holds the byte 0xFF", conn.ErrInvalidName)
-	case err == nil && len(p)+longestVerb > s.limit:
+	case err == nil && len(p)+longestVerb > s.product.limit:
 		err = fmt.Errorf("%w: the path has %d bytes", conn.ErrNameTooLong, len(p))
 	}
 	if err != nil {

@@ -77,11 +77,13 @@ func (s *session) askDir(p *packet, path string, res *conn.StatResult) {
 				res.Err = reason
 			}
 		})
-		return
 	}
 	p.add("CWD "+path, func(r wire.Reply) {
 		reason := s.refusal("CWD", path, r)
 		switch {
+		case res.Err == nil: // MLST has told
+		case errors.Is(reason, iofs.ErrPermission) && !isVague(reason): // below a directory that may not be entered
+			res.Err = reason
 		case reason == nil:
 			*res = conn.StatResult{Entry: conn.Entry{Name: baseOf(path), Kind: conn.KindDir, Size: -1}}
 		case errors.Is(reason, iofs.ErrNotExist): // also where CWD gives no reason: neither file nor directory

@@ -18,6 +18,9 @@ func (s *session) Store(ctx context.Context, p string, r io.Reader, c conn.Commi
 	if c.RenameTo != "" {
 		final = c.RenameTo
 	}
+	if err := s.checkNew("STOR", final); err != nil {
+		return conn.Entry{}, err
+	}
 	end, err := s.begin(ctx, "STOR", p, final)
 	if err != nil {
 		return conn.Entry{}, err

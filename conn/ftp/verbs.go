@@ -24,6 +24,9 @@ func (s *session) Remove(ctx context.Context, path string, kind conn.Kind) error
 
 // Mkdir implements conn.Session. RFC 959 wants 257 for it, some servers say 250.
 func (s *session) Mkdir(ctx context.Context, path string) error {
+	if err := s.checkNew("MKD", path); err != nil {
+		return err
+	}
 	return s.simple(ctx, "MKD", path)
 }
 
@@ -40,6 +43,9 @@ func (s *session) simple(ctx context.Context, verb, path string) error {
 // Rename implements conn.Session. The two commands are never sent together:
 // a server that refuses RNFR may take RNTO alone for a rename of its root.
 func (s *session) Rename(ctx context.Context, from, to string) error {
+	if err := s.checkNew("RNTO", to); err != nil {
+		return err
+	}
 	end, err := s.begin(ctx, "RNFR", from, to)
 	if err != nil {
 		return err

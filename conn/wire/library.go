@@ -96,8 +96,9 @@ func (l *library) command(line string) error {
 		l.in, l.owed = Reply{Code: 200, Lines: []string{"OK"}}.wire(), nothing
 		return nil
 	}
-	if _, raw, ok := strings.Cut(line, " "+rawMark); ok && l.transfers() {
-		line = raw
+	// The mark counts right behind the verb only: file names may hold it.
+	if _, arg, _ := strings.Cut(line, " "); l.transfers() && strings.HasPrefix(arg, rawMark) {
+		line = arg[len(rawMark):]
 	}
 	if err := checkLine(line); err != nil {
 		c.Fail(err)

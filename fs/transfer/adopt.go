@@ -13,17 +13,32 @@ import (
 // shown in the tree at once and uploaded in the background.
 func (m *Manager) adopt() error {
 	stores, err := m.store.Adopt()
-	if err != nil {
-		return err
+	if err != nil { // of some of them; the others are here
+		m.log.Warn("what a mount left cannot be taken over; its folder stays in the cache folder", "error", err)
+		err = nil
 	}
 	m.adopted = stores
 	var errs []error
+	newest := make(map[string]*cache.Sealed)
 	for _, s := range stores {
 		temps := s.Temps() // before uploads make new ones
 		m.spawn(func() { m.cleanUp(s, temps) })
 		for _, v := range s.Pending() {
-			errs = append(errs, m.adoptFile(s, v))
+			old := newest[v.Path()]
+			switch {
+			case old == nil:
+				newest[v.Path()] = v
+			case old.Attrs().Time.After(v.Attrs().Time):
+				_, err = v.Refuse("another mount left a newer version of the file")
+			default:
+				newest[v.Path()] = v
+				_, err = old.Refuse("another mount left a newer version of the file")
+			}
+			errs = append(errs, err)
 		}
+	}
+	for _, v := range newest {
+		errs = append(errs, m.adoptFile(v.Store(), v))
 	}
 	return errors.Join(errs...)
 }
@@ -48,7 +63,7 @@ func (m *Manager) adoptFile(s *cache.Store, v *cache.Sealed) error {
 	p, a := v.Path(), v.Attrs()
 	m.log.Info("finishing an upload of a mount that ended", "path", p, "bytes", v.Size())
 	f := newFile(m, p, s)
-	f.copy, f.dirty = c, true
+	f.copy, f.dirty, f.adopted = c, true, true
 	f.sealed, f.sealedGen = v, c.Generation()
 	f.mtime, f.mode, f.withMode = a.Time, a.Mode, a.SetMode
 	f.onServer = a.Base.State == conn.Present

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -15,20 +16,13 @@ import (
 // keepBoth stores s under a name of its own, because somebody else changed
 // the file at p since it was opened here. The name p is theirs then, and who
 // has the file open goes on with ours.
-func (f *File) keepBoth(ctx context.Context, p string, s *cache.Sealed, j *job, c conn.Commit) error {
+func (f *File) keepBoth(ctx context.Context, p string, s *cache.Sealed, j *job) error {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "ftpfs"
 	}
 	ours := path.Join(path.Dir(p), conflictName(path.Base(p), host, time.Now()))
-	c.Base = conn.Version{State: conn.Absent}
-	e, err := f.store1(ctx, ours, s, nil, c)
-	if err != nil {
-		return err
-	}
 	f.m.log.Warn("a file was changed on the server since it was opened here; both versions are kept", "path", p, "ours", ours)
-	f.m.tree.Hide(p)
-	f.m.tree.Forget(path.Dir(p))
 	f.m.mu.Lock()
 	f.mu.Lock()
 	if f.m.files[p] == f {
@@ -36,11 +30,24 @@ func (f *File) keepBoth(ctx context.Context, p string, s *cache.Sealed, j *job, 
 	}
 	f.path = ours
 	f.m.files[ours] = f
+	f.onServer = false
+	f.entry.Name = path.Base(ours)
+	shown := f.entry
 	f.mu.Unlock()
 	f.m.mu.Unlock()
-	err = f.store.Rename(p, ours)
+	f.m.tree.Hide(p)
+	f.m.tree.Show(ours, shown)
+	f.m.tree.Forget(path.Dir(p))
+	absent := conn.Version{State: conn.Absent}
+	if err := errors.Join(f.store.Rename(p, ours), s.SetBase(absent)); err != nil { // from here on it is a file of its own
+		return err
+	}
+	e, err := f.sendOnceOrTwice(ctx, ours, s)
+	if err != nil {
+		return err
+	}
 	f.sent(ours, s, j, e)
-	return err
+	return nil
 }
 
 // conflictName returns NAME.conflict-HOST-TIME, with the extension kept last

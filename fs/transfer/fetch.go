@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"path"
 	"slices"
 	"time"
@@ -159,12 +160,18 @@ func (s *stream) endLocked(err error) {
 func (s *stream) run(ctx context.Context) {
 	var err error
 	for resumed := 0; ; resumed++ {
-		before := s.pos
+		before, p := s.pos, s.f.currentPath()
 		if err = s.verify(ctx, resumed > 0); err == nil {
 			err = s.transfer(ctx)
 		}
 		if s.pos > before {
 			resumed = 0
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			s.f.m.afterMoves(ctx, p)
+			if p != s.f.currentPath() {
+				continue // it was renamed meanwhile
+			}
 		}
 		if err == nil || errors.Is(err, errStopped) || ctx.Err() != nil || resumed >= maxResumes || !mayResume(err) {
 			break
@@ -244,7 +251,7 @@ func (s *stream) transfer(ctx context.Context) error {
 		if err := s.c.Fill(buf[:n], s.pos); err != nil {
 			return err
 		}
-		done, stopped := s.advance(int64(n))
+		done, stopped := s.advance(ctx, int64(n))
 		if s.pos == size && err == nil { // the readers have it all; what the server says of it counts all the same
 			err = s.confirm(d, p)
 		}
@@ -285,7 +292,7 @@ func ignoreEOF(err error) error {
 
 // advance moves the stream on by n bytes, tells the readers, and waits while
 // it is too far ahead of them. done: nothing more is missing.
-func (s *stream) advance(n int64) (done bool, err error) {
+func (s *stream) advance(ctx context.Context, n int64) (done bool, err error) {
 	f := s.f
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -305,6 +312,8 @@ func (s *stream) advance(n int64) (done bool, err error) {
 		select {
 		case <-progress:
 		case <-patience.C:
+			late = true
+		case <-ctx.Done():
 			late = true
 		}
 		f.mu.Lock()

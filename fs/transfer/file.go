@@ -20,44 +20,39 @@ type File struct {
 	turn  chan struct{} // semaphore of one: who uploads, renames or removes the file
 
 	handles int // guarded by m.mu
-	writers int // of them, those that can write; guarded by m.mu
 
 	mu        sync.Mutex
-	path      string        // changes only with turn, m.mu and mu held
-	entry     conn.Entry    // as the server last told; guarded by mu
-	checkedAt time.Time     // when entry was known to be true; guarded by mu
-	onServer  bool          // there is a file at path on the server; guarded by mu
-	copy      *cache.Copy   // nil until the content is needed; guarded by mu
-	dirty     bool          // copy has what the server has not; guarded by mu
-	emptied   bool          // dirty by create or O_TRUNC alone: a Flush sends nothing; guarded by mu
-	mtime     time.Time     // while dirty: to be set on the server; guarded by mu
-	mode      fs.FileMode   // permission bits to be set with the next upload, if withMode; guarded by mu
-	withMode  bool          // guarded by mu
-	unlinked  bool          // there is no name for it any more: never uploaded; guarded by mu
-	sealed    *cache.Sealed // the version in the journal that is not on the server; guarded by mu
-	sealedGen uint64        // of copy when sealed was made; guarded by mu
-	asked     uint64        // of copy when a close or fsync asked for an upload; guarded by mu
-	job       *job          // the upload under way or waiting for its turn; guarded by mu
-	sentGen   uint64        // of copy, as the server has it; guarded by mu
-	sentSeq   uint64        // m.uploads when the last upload ended; guarded by mu
-	sentAt    time.Time     // when the last upload ended; guarded by mu
-	retry     *time.Timer   // guarded by mu
-	failed    int           // uploads that failed in a row; guarded by mu
-	streams   []*stream     // guarded by mu
-	progress  chan struct{} // closed and replaced whenever a stream got on; guarded by mu
-}
-
-// Attr is what a File knows of itself.
-type Attr struct {
-	Size     int64
-	Time     time.Time
-	Mode     fs.FileMode
-	HasMode  bool
-	Unlinked bool
+	writers   map[*Handle]struct{} // that can write; guarded by mu
+	path      string               // changes only with turn, m.mu and mu held
+	entry     conn.Entry           // as the server last told; guarded by mu
+	checkedAt time.Time            // when entry was known to be true; guarded by mu
+	onServer  bool                 // there is a file at path on the server; guarded by mu
+	copy      *cache.Copy          // nil until the content is needed; guarded by mu
+	dirty     bool                 // copy has what the server has not; guarded by mu
+	emptied   bool                 // dirty by create or O_TRUNC alone: a Flush sends nothing; guarded by mu
+	mtime     time.Time            // while dirty: to be set on the server; guarded by mu
+	mode      fs.FileMode          // permission bits to be set with the next upload, if withMode; guarded by mu
+	withMode  bool                 // guarded by mu
+	unlinked  bool                 // there is no name for it any more: never uploaded; guarded by mu
+	sealed    *cache.Sealed        // the version in the journal that is not on the server; guarded by mu
+	sealedGen uint64               // of copy when sealed was made; guarded by mu
+	asked     bool                 // a close or fsync wants what is in copy sealed and uploaded; guarded by mu
+	adopted   bool                 // from the journal of a mount that died, and not yet looked at on the server; guarded by mu
+	job       *job                 // the upload under way or waiting for its turn; guarded by mu
+	sentGen   uint64               // of copy, as the server has it; guarded by mu
+	sentSeq   uint64               // m.uploads when the last upload ended; guarded by mu
+	sentAt    time.Time            // when the last upload ended; guarded by mu
+	retry     *time.Timer          // guarded by mu
+	failed    int                  // uploads that failed in a row; guarded by mu
+	streams   []*stream            // guarded by mu
+	progress  chan struct{}        // closed and replaced whenever a stream got on; guarded by mu
 }
 
 func newFile(m *Manager, p string, s *cache.Store) *File {
-	return &File{m: m, path: p, store: s, turn: make(chan struct{}, 1), progress: make(chan struct{})}
+	return &File{
+		m: m, path: p, store: s, turn: make(chan struct{}, 1), progress: make(chan struct{}),
+		writers: make(map[*Handle]struct{}),
+	}
 }
 
 // begin sets f up as a file that was just created. f.mu is held.
@@ -65,6 +60,7 @@ func (f *File) begin(e conn.Entry, onServer bool) {
 	if f.dirty {
 		return // somebody else created it at the same time
 	}
+	f.discardLocked() // of a file that was here before
 	f.entry, f.onServer = e, onServer
 	f.mode, f.withMode = e.Mode, !onServer
 }
@@ -91,7 +87,7 @@ func (f *File) discardLocked() {
 		f.copy.Close()
 		f.copy = nil
 	}
-	f.sentGen, f.sealedGen, f.asked = 0, 0, 0
+	f.sentGen, f.sealedGen, f.asked = 0, 0, false
 }
 
 // parkLocked gives the copy of a file that is done with to the cache.
@@ -128,10 +124,18 @@ func (f *File) contentLocked() (*cache.Copy, error) {
 	return c, nil
 }
 
-func (f *File) content() (*cache.Copy, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.contentLocked()
+// contentOf returns the copy that h works on. One that was replaced since h
+// first used it holds another version: conn.ErrConflict.
+func (f *File) contentOf(h *Handle) (*cache.Copy, error) {
+	c, err := f.contentLocked()
+	if err != nil {
+		return nil, err
+	}
+	if h.copy != nil && h.copy != c {
+		return nil, &conn.Error{Op: "read", Path: f.path, Outcome: conn.Refused, Err: conn.ErrConflict}
+	}
+	h.copy = c
+	return c, nil
 }
 
 func (f *File) attrLocked() Attr {
@@ -149,9 +153,11 @@ func (f *File) attrLocked() Attr {
 }
 
 // readAt reads from the copy what is there, and fetches first what is not.
-func (f *File) readAt(ctx context.Context, p []byte, off int64) (int, error) {
+func (f *File) readAt(ctx context.Context, h *Handle, p []byte, off int64) (int, error) {
 	for {
-		c, err := f.content()
+		f.mu.Lock()
+		c, err := f.contentOf(h)
+		f.mu.Unlock()
 		if err != nil {
 			return 0, err
 		}
@@ -173,11 +179,14 @@ func (f *File) readAt(ctx context.Context, p []byte, off int64) (int, error) {
 	}
 }
 
-// change runs fn on the copy, which it changes, and marks f dirty.
-func (f *File) change(fn func(c *cache.Copy) error) error {
+// change runs fn on the copy, which it changes for h, and marks f dirty.
+func (f *File) change(h *Handle, fn func(c *cache.Copy) error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	c, err := f.contentLocked()
+	if h.lost != nil {
+		return h.lost
+	}
+	c, err := f.contentOf(h)
 	if err != nil {
 		return err
 	}
@@ -185,12 +194,17 @@ func (f *File) change(fn func(c *cache.Copy) error) error {
 		return err
 	}
 	f.emptied = false
-	f.mtime = time.Now()
+	f.mtime = now()
+	defer func() { h.gen = c.Generation() }()
 	return fn(c)
 }
 
+// now is the time to the second: what a server keeps of it. What is shown
+// before an upload must not change by it.
+func now() time.Time { return time.Now().Truncate(time.Second) }
+
 // empty is O_TRUNC, or the content of a created file.
-func (f *File) empty() error {
+func (f *File) empty(h *Handle) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := f.copy
@@ -201,12 +215,13 @@ func (f *File) empty() error {
 		}
 		f.copy = c
 	}
+	h.copy = c
 	wasDirty := f.dirty && !f.emptied
 	if err := f.dirtyLocked(c); err != nil {
 		return err
 	}
 	f.emptied = !wasDirty
-	f.mtime = time.Now()
+	f.mtime = now()
 	return c.Truncate(0)
 }
 
@@ -225,28 +240,6 @@ func (f *File) dirtyLocked(c *cache.Copy) error {
 		f.m.tree.Show(f.path, f.entry)
 	}
 	return nil
-}
-
-// setTime notes the time for the next upload; false: there is none to come.
-func (f *File) setTime(at time.Time) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.dirty {
-		f.mtime = at
-	}
-	return f.dirty
-}
-
-// setMode notes the mode for the next upload; false: do it at once.
-func (f *File) setMode(mode fs.FileMode) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.onServer || f.unlinked {
-		f.entry.Mode, f.entry.HasMode = mode, true
-		return f.unlinked
-	}
-	f.mode, f.withMode = mode, true
-	return true
 }
 
 // wakeLocked tells those who wait that a stream got on.

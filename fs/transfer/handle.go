@@ -16,9 +16,11 @@ const resendAfter = time.Second
 // Handle is one open of a File.
 type Handle struct {
 	f     *File
-	write bool   // opened for writing
-	gen   uint64 // of the copy, after the last change through this handle; guarded by f.mu
-	sent  bool   // a Flush of it has uploaded; guarded by f.mu
+	write bool        // opened for writing, or with O_TRUNC
+	gen   uint64      // of the copy, after the last change through this handle; guarded by f.mu
+	sent  bool        // a Flush of it has uploaded; guarded by f.mu
+	copy  *cache.Copy // that it has read or written; guarded by f.mu
+	lost  error       // what was written through it is in the recovery folder, for this reason; guarded by f.mu
 }
 
 // noBytes is an empty source.
@@ -28,7 +30,7 @@ func (noBytes) Read([]byte) (int, error) { return 0, io.EOF }
 
 // ReadAt fills p from off; fewer bytes mean the end of the file.
 func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
-	return h.f.readAt(ctx, p, off)
+	return h.f.readAt(ctx, h, p, off)
 }
 
 // WriteAt writes p at off into the local copy.
@@ -36,9 +38,20 @@ func (h *Handle) WriteAt(p []byte, off int64) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	err = h.f.change(func(c *cache.Copy) error {
+	err = h.f.change(h, func(c *cache.Copy) error {
 		n, err = c.WriteAt(p, off)
-		h.gen = c.Generation()
+		return err
+	})
+	return n, err
+}
+
+// Append writes p at the end of the file, wherever that is by now.
+func (h *Handle) Append(p []byte) (n int, err error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	err = h.f.change(h, func(c *cache.Copy) error {
+		n, err = c.WriteAt(p, c.Size())
 		return err
 	})
 	return n, err
@@ -46,10 +59,7 @@ func (h *Handle) WriteAt(p []byte, off int64) (n int, err error) {
 
 // Truncate makes the file size bytes long; what is new reads as zeros.
 func (h *Handle) Truncate(size int64) error {
-	return h.f.change(func(c *cache.Copy) error {
-		defer func() { h.gen = c.Generation() }()
-		return c.Truncate(size)
-	})
+	return h.f.change(h, func(c *cache.Copy) error { return c.Truncate(size) })
 }
 
 // Attr returns the attributes of the file as this handle sees it.
@@ -82,6 +92,9 @@ func (h *Handle) Flush(ctx context.Context) error {
 	}
 	f.mu.Lock()
 	switch {
+	case h.lost != nil:
+		defer f.mu.Unlock()
+		return h.lost
 	case f.unlinked || !f.dirty || !h.write:
 		f.mu.Unlock()
 		return nil
@@ -115,6 +128,12 @@ func (h *Handle) Sync(ctx context.Context) error {
 	if err := h.f.m.takeOwed(h.f.currentPath()); err != nil {
 		return err
 	}
+	h.f.mu.Lock()
+	lost := h.lost
+	h.f.mu.Unlock()
+	if lost != nil {
+		return lost
+	}
 	return h.f.sync(ctx)
 }
 
@@ -126,9 +145,9 @@ func (h *Handle) Release() {
 	f.handles--
 	f.mu.Lock()
 	if h.write {
-		f.writers--
+		delete(f.writers, h)
 	}
-	if f.dirty && !f.unlinked && h.write && (h.gen > f.sealedGen || f.writers == 0) {
+	if f.dirty && !f.unlinked && h.write && (h.gen > f.sealedGen || len(f.writers) == 0) {
 		f.askLocked()
 		if f.job == nil {
 			f.startLocked()

@@ -33,12 +33,11 @@ type Manager struct {
 	spawning sync.Mutex // a leaf: held by spawn and by Close for a moment
 	closed   bool       // nothing is spawned any more; guarded by spawning
 
-	moving chan struct{} // semaphore of one: renames go one after the other
-
 	mu       sync.Mutex
 	files    map[string]*File    // by server path; guarded by mu
 	uploads  uint64              // that have ended; guarded by mu
 	self     owner               // of the files that we make, once it is known; guarded by mu
+	moves    map[*move]struct{}  // renames under way; guarded by mu
 	inPlace  map[string]struct{} // directories in which the server refuses temporary files; guarded by mu
 	owed     map[string]error    // failures that no close could report, by path; guarded by mu
 	failures []Failure           // newest first; guarded by mu
@@ -55,9 +54,8 @@ func New(pool *conn.Pool, t *tree.Tree, store *cache.Store, o Options) (*Manager
 	}
 	m := &Manager{
 		pool: pool, tree: t, store: store, log: o.Log,
-		moving: make(chan struct{}, 1),
-		files:  make(map[string]*File), owed: make(map[string]error), settled: make(chan struct{}),
-		inPlace: make(map[string]struct{}),
+		files: make(map[string]*File), owed: make(map[string]error), settled: make(chan struct{}),
+		inPlace: make(map[string]struct{}), moves: make(map[*move]struct{}),
 	}
 	m.life, m.end = context.WithCancel(context.Background())
 	if err := m.adopt(); err != nil {
@@ -111,6 +109,19 @@ func (m *Manager) Open(ctx context.Context, p string, how How) (*Handle, error) 
 	if err := m.takeOwed(p); err != nil {
 		return nil, err
 	}
+	for {
+		var err error
+		if p, err = m.afterMoves(ctx, p); err != nil {
+			return nil, err
+		}
+		h, err := m.open(ctx, p, how)
+		if !errors.Is(err, errMoving) {
+			return h, err
+		}
+	}
+}
+
+func (m *Manager) open(ctx context.Context, p string, how How) (*Handle, error) {
 	e, seen, err := m.lookNow(ctx, p)
 	switch {
 	case err != nil:
@@ -120,14 +131,13 @@ func (m *Manager) Open(ctx context.Context, p string, how How) (*Handle, error) 
 	case e.Kind == conn.KindOther:
 		return nil, &conn.Error{Op: "open", Path: p, Outcome: conn.Refused, Err: fs.ErrPermission}
 	}
-	h := m.hold(p, how.Write, func(f *File) { f.meet(e, seen) })
-	if how.Truncate {
-		if err := h.f.empty(); err != nil {
+	h, err := m.hold(p, how.Write || how.Truncate, func(f *File) { f.meet(e, seen) })
+	if err == nil && how.Truncate {
+		if err = h.f.empty(h); err != nil {
 			h.Release()
-			return nil, err
 		}
 	}
-	return h, nil
+	return h, err
 }
 
 // lookNow returns attributes of p that are at most a second old, and what
@@ -165,17 +175,30 @@ func (m *Manager) Create(ctx context.Context, p string, mode fs.FileMode, excl, 
 	if err := m.takeOwed(p); err != nil {
 		return nil, conn.Entry{}, err
 	}
+	for {
+		var err error
+		if p, err = m.afterMoves(ctx, p); err != nil {
+			return nil, conn.Entry{}, err
+		}
+		h, e, err := m.create(ctx, p, mode, excl, truncate)
+		if !errors.Is(err, errMoving) {
+			return h, e, err
+		}
+	}
+}
+
+func (m *Manager) create(ctx context.Context, p string, mode fs.FileMode, excl, truncate bool) (*Handle, conn.Entry, error) {
 	switch e, err := m.lookBefore(ctx, p, excl, truncate); {
 	case err == nil && excl:
 		return nil, conn.Entry{}, &conn.Error{Op: "STOR", Path: p, Outcome: conn.Refused, Err: fs.ErrExist}
 	case err == nil:
-		h, err := m.Open(ctx, p, How{Write: true, Truncate: truncate})
+		h, err := m.open(ctx, p, How{Write: true, Truncate: truncate})
 		return h, e, err
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, conn.Entry{}, err
 	}
 	e := conn.Entry{
-		Name: path.Base(p), Kind: conn.KindFile, Size: 0, Time: time.Now().UTC(), Precision: time.Second,
+		Name: path.Base(p), Kind: conn.KindFile, Size: 0, Time: now().UTC(), Precision: time.Second,
 		Mode: mode.Perm(), HasMode: true, Links: 1,
 	}
 	onServer := false
@@ -187,13 +210,14 @@ func (m *Manager) Create(ctx context.Context, p string, mode fs.FileMode, excl, 
 		m.tree.Stored(p, stored)
 		e, onServer = stored, true
 	}
-	h := m.hold(p, true, func(f *File) { f.begin(e, onServer) })
-	if !onServer {
-		m.tree.Show(p, e)
-		if err := h.f.empty(); err != nil {
-			h.Release()
-			return nil, conn.Entry{}, err
-		}
+	h, err := m.hold(p, true, func(f *File) { f.begin(e, onServer) })
+	if err != nil || onServer {
+		return h, e, err
+	}
+	m.tree.Show(p, e)
+	if err := h.f.empty(h); err != nil {
+		h.Release()
+		return nil, conn.Entry{}, err
 	}
 	return h, e, nil
 }
@@ -226,10 +250,18 @@ func (m *Manager) storeEmpty(ctx context.Context, p string, mode fs.FileMode) (e
 	return e, err
 }
 
+// errMoving says that a rename of the path has begun.
+var errMoving = errors.New("being renamed")
+
 // hold returns a new handle of the File at p; meet brings the File up to date.
-func (m *Manager) hold(p string, write bool, meet func(*File)) *Handle {
+func (m *Manager) hold(p string, write bool, meet func(*File)) (*Handle, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for v := range m.moves {
+		if v.concerns(p) {
+			return nil, errMoving
+		}
+	}
 	f := m.files[p]
 	if f == nil {
 		f = newFile(m, p, m.store)
@@ -238,11 +270,12 @@ func (m *Manager) hold(p string, write bool, meet func(*File)) *Handle {
 	f.handles++
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if write {
-		f.writers++
-	}
 	meet(f)
-	return &Handle{f: f, write: write}
+	h := &Handle{f: f, write: write}
+	if write {
+		f.writers[h] = struct{}{}
+	}
+	return h, nil
 }
 
 // drop forgets f once nobody has it open and it has nothing to upload; what
@@ -284,22 +317,4 @@ func (m *Manager) file(p string) *File {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.files[p]
-}
-
-// SetTime sets the modification time of the file at p: with the next upload
-// if it has one to come, else at once. Errors as of tree.SetTime.
-func (m *Manager) SetTime(ctx context.Context, p string, at time.Time) error {
-	if f := m.file(p); f != nil && f.setTime(at) {
-		return nil
-	}
-	return m.tree.SetTime(ctx, p, at)
-}
-
-// Chmod sets the permission bits of p: with the next upload if the file is not
-// on the server yet, else at once. Errors as of tree.Chmod.
-func (m *Manager) Chmod(ctx context.Context, p string, mode fs.FileMode) error {
-	if f := m.file(p); f != nil && f.setMode(mode) {
-		return nil
-	}
-	return m.tree.Chmod(ctx, p, mode)
 }

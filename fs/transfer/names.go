@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"path"
 	"slices"
-	"strings"
 
 	"ftpfs/cache"
+	"ftpfs/conn"
 )
 
 // Remove deletes the file at p. What was not uploaded yet never will be; who
@@ -44,7 +43,7 @@ func (m *Manager) Remove(ctx context.Context, p string) error {
 // removeName takes the name p of f away, on the server if it can be there.
 func (m *Manager) removeName(ctx context.Context, f *File, p string) error {
 	f.mu.Lock()
-	here := !f.onServer && (f.sealed == nil || !f.sealed.Attempted())
+	here := f.onlyHereLocked()
 	tried := !f.onServer && !here
 	f.mu.Unlock()
 	if here {
@@ -56,6 +55,11 @@ func (m *Manager) removeName(ctx context.Context, f *File, p string) error {
 		return nil // the upload that was stopped had not created it
 	}
 	return err
+}
+
+// onlyHereLocked tells whether there can be nothing of f on the server.
+func (f *File) onlyHereLocked() bool {
+	return !f.onServer && (f.sealed == nil || !f.sealed.Attempted())
 }
 
 // orphan makes f a file without a name.
@@ -103,7 +107,8 @@ func (f *File) resumeUpload() {
 }
 
 // keepContent fetches what is missing of a file that is about to lose its
-// name while it is open.
+// name while it is open. If the server has another version by now, or none,
+// there is nothing to keep: who reads on is told so.
 func (f *File) keepContent(ctx context.Context) error {
 	f.m.mu.Lock()
 	open := f.handles > 0
@@ -114,99 +119,19 @@ func (f *File) keepContent(ctx context.Context) error {
 	if !open || size <= 0 {
 		return nil
 	}
-	return f.need(ctx, 0, size)
+	err := f.need(ctx, 0, size)
+	if errors.Is(err, conn.ErrConflict) || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
-// Rename moves the file or directory at from to to; see tree.Rename. A file
-// that was never uploaded only gets another name here, and is uploaded to it.
-func (m *Manager) Rename(ctx context.Context, from, to string, noReplace bool) error {
-	select {
-	case m.moving <- struct{}{}:
-		defer func() { <-m.moving }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	files := m.below(from)
-	target := m.file(to)
-	if target != nil {
-		files = append(files, target)
-	}
-	for _, f := range files { // uploads below from end first
-		if err := f.take(ctx); err != nil {
-			return err
-		}
-		defer f.give()
-	}
-	if target != nil {
-		if err := target.keepContent(ctx); err != nil {
-			return err
-		}
-	}
-	if err := m.renameName(ctx, from, to, noReplace); err != nil {
-		return err
-	}
-	if target != nil {
-		m.orphan(target, to)
-	}
-	m.repath(from, to)
-	return nil
-}
-
-// renameName renames on the server, or only here if it never was there.
-func (m *Manager) renameName(ctx context.Context, from, to string, noReplace bool) error {
-	f := m.file(from)
-	if f == nil {
-		return m.tree.Rename(ctx, from, to, noReplace)
-	}
-	f.mu.Lock()
-	here := !f.onServer && (f.sealed == nil || !f.sealed.Attempted())
-	f.mu.Unlock()
-	if !here {
-		return m.tree.Rename(ctx, from, to, noReplace)
-	}
-	there, replaces, err := m.tree.RenameShown(ctx, from, to, noReplace)
-	if err != nil {
-		return err
-	}
-	f.mu.Lock()
-	f.onServer = replaces
-	if replaces { // the upload will replace it
-		there.Mode, there.HasMode = f.entry.Mode, f.entry.HasMode
-		f.entry = there
-	}
-	f.mu.Unlock()
-	return nil
-}
-
-// repath gives the files at and below from their new paths.
-func (m *Manager) repath(from, to string) {
-	stores := map[*cache.Store]struct{}{m.store: {}}
-	files := m.below(from)
-	m.mu.Lock()
-	for _, f := range files {
-		f.mu.Lock()
-		stores[f.store] = struct{}{}
-		delete(m.files, f.path)
-		f.path = to + strings.TrimPrefix(f.path, from)
-		f.entry.Name = path.Base(f.path)
-		m.files[f.path] = f
-		f.mu.Unlock()
-	}
-	m.mu.Unlock()
-	for s := range stores {
-		if err := s.Rename(from, to); err != nil {
-			m.log.Warn("the journal cannot be written", "path", to, "error", err)
-		}
-	}
-}
-
-// below returns the files at p and below it, in the order of their paths.
-func (m *Manager) below(p string) []*File {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+// belowLocked returns the files at p and below it, in the order of their
+// paths.
+func (m *Manager) belowLocked(p string) []*File {
 	var paths []string
 	for q := range m.files {
-		if q == p || strings.HasPrefix(q, p+"/") {
+		if isBelow(q, p) {
 			paths = append(paths, q)
 		}
 	}

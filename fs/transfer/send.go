@@ -6,34 +6,95 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"time"
 
 	"ftpfs/cache"
 	"ftpfs/conn"
 	"ftpfs/fs/tree"
 )
 
+// sendOnceOrTwice sends s to p, again if a connection was lost on the way.
+// conn.ErrConflict says that the server has a version that is neither the one
+// that s was made from nor s itself, whose confirmation can have been lost.
+func (f *File) sendOnceOrTwice(ctx context.Context, p string, s *cache.Sealed) (e conn.Entry, err error) {
+	if err := f.lookAtAdopted(ctx, p, s); err != nil {
+		return e, err
+	}
+	a := s.Attrs()
+	for again := false; ; again = true {
+		c := conn.Commit{Size: s.Size(), Time: a.Time, Mode: a.Mode, SetMode: a.SetMode}
+		if c.Base, err = f.expected(ctx, p, s); err == nil {
+			e, err = f.send(ctx, p, s, c)
+		}
+		if errors.Is(err, conn.ErrConflict) {
+			if ours, is := f.isOurs(ctx, p, s); is {
+				return ours, nil
+			}
+		}
+		lost := conn.OutcomeOf(err) == conn.Unknown && !errors.Is(err, conn.ErrTimeout)
+		if err == nil || again || !lost || ctx.Err() != nil {
+			return e, err
+		}
+	}
+}
+
+// lookAtAdopted finds out, before the first upload of a version that another
+// mount has left, what it would replace: its owner, mode and links.
+func (f *File) lookAtAdopted(ctx context.Context, p string, s *cache.Sealed) error {
+	f.mu.Lock()
+	adopted := f.adopted
+	f.mu.Unlock()
+	if !adopted {
+		return nil
+	}
+	name := path.Base(p)
+	found, err := f.m.tree.Raw(ctx, path.Dir(p), name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.adopted = false
+	e, ok := found[name]
+	if ok {
+		f.entry = e
+	}
+	f.onServer = ok
+	return nil
+}
+
+// stat asks the server for p.
+func (f *File) stat(ctx context.Context, p string) (e conn.Entry, err error) {
+	err = f.m.pool.Run(ctx, conn.Metadata, conn.Repeatable, func(ctx context.Context, sess conn.Session) error {
+		e, err = sess.Stat(ctx, p)
+		return err
+	})
+	return e, err
+}
+
 // expected returns what the server must have at p for s to replace it: the
-// version that s was made from, or if sending s was begun before, whatever
-// that can have left.
+// version that s was made from. If an upload in place was begun, it may also
+// be a part of s.
 func (f *File) expected(ctx context.Context, p string, s *cache.Sealed) (conn.Version, error) {
 	base := s.Attrs().Base
 	if !s.Attempted() {
 		return base, nil
 	}
-	var now conn.Entry
-	err := f.m.pool.Run(ctx, conn.Metadata, conn.Repeatable, func(ctx context.Context, sess conn.Session) (err error) {
-		now, err = sess.Stat(ctx, p)
-		return err
-	})
+	e, err := f.stat(ctx, p)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), err == nil && e.Size <= s.Size():
 		return conn.Version{}, nil
 	case err != nil:
 		return base, err
-	case now.Size > s.Size():
-		return base, nil // more than we can have sent
 	}
-	return conn.Version{}, nil
+	return base, nil // more than we can have sent
+}
+
+// isOurs tells whether the server has s at p: an upload whose confirmation
+// was lost. Its size and the time that we gave it tell.
+func (f *File) isOurs(ctx context.Context, p string, s *cache.Sealed) (conn.Entry, bool) {
+	e, err := f.stat(ctx, p)
+	return e, err == nil && e.Size == s.Size() && e.Time.Equal(s.Attrs().Time.Truncate(time.Second))
 }
 
 // send brings the sealed version to p: to a temporary name first, which is
@@ -165,44 +226,30 @@ func (f *File) sendInPlace(ctx context.Context, p string, s *cache.Sealed, c con
 }
 
 // store1 runs one Store at p for s, with its intent in the journal: of src,
-// or if that is nil of what s holds.
+// or if that is nil of what s holds. It is not repeated here once it was
+// begun: no name is uploaded to twice without a look at what became of it.
 func (f *File) store1(ctx context.Context, p string, s *cache.Sealed, src io.Reader, c conn.Commit) (e conn.Entry, err error) {
 	temp := ""
-	if c.RenameTo != "" || src != nil {
+	if tree.IsTemporary(path.Base(p)) {
 		temp = path.Base(p)
 	}
-	err = f.m.pool.Run(ctx, conn.Transfer, conn.Repeatable, func(ctx context.Context, sess conn.Session) error {
+	err = f.m.pool.Run(ctx, conn.Transfer, conn.Once, func(ctx context.Context, sess conn.Session) error {
 		if err := s.Attempt(temp); err != nil {
 			return err
 		}
-		if src != nil {
-			e, err = sess.Store(ctx, p, src, c)
-			return err
+		from := src
+		if from == nil {
+			r, err := s.Reader()
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			from = r
 		}
-		r, err := s.Reader()
-		if err != nil {
-			return err
-		}
-		defer r.Close()
-		b := &begun{Reader: r}
-		e, err = sess.Store(ctx, p, b, c)
-		if b.read {
-			c.Base = conn.Version{} // what is there now can be what we have just sent
-		}
+		e, err = sess.Store(ctx, p, from, c)
 		return err
 	})
 	return e, err
-}
-
-// begun notes that a source was read from.
-type begun struct {
-	*cache.Reader
-	read bool
-}
-
-func (b *begun) Read(p []byte) (int, error) {
-	b.read = true
-	return b.Reader.Read(p)
 }
 
 // removeTemp removes a temporary file that is not needed any more. If that

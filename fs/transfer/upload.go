@@ -51,20 +51,40 @@ func (f *File) sync(ctx context.Context) error {
 			j.waiters--
 			return err
 		}
+		if f.unlinked {
+			return nil
+		}
+		if errors.Is(j.err, context.Canceled) && f.m.life.Err() == nil { // given up for a removal: which did not come about
+			if err := f.waitTurnLocked(ctx); err != nil || f.unlinked {
+				return err
+			}
+			joined = true
+			continue
+		}
 		if j.gen >= gen || !joined { // a job that was under way may have sealed less than we need
 			return j.err
 		}
 	}
 }
 
+// waitTurnLocked waits until nobody removes, renames or uploads f.
+func (f *File) waitTurnLocked(ctx context.Context) error {
+	f.mu.Unlock()
+	defer f.mu.Lock()
+	err := f.take(ctx)
+	if err == nil {
+		f.give()
+	}
+	return err
+}
+
 // askLocked makes what is in the copy now the version to upload. It is sealed
 // at once, before anybody writes on, unless a part of it must be fetched first.
 func (f *File) askLocked() {
-	gen := f.copy.Generation()
-	if f.isSealedLocked(gen) {
+	if f.isSealedLocked(f.copy.Generation()) {
 		return
 	}
-	f.asked = gen
+	f.asked = true
 	if f.copy.Complete() {
 		if err := f.sealLocked(); err != nil {
 			f.m.log.Warn("the journal cannot be written", "path", f.path, "error", err) // the upload will try again
@@ -88,7 +108,7 @@ func (f *File) pendingLocked() bool {
 	if !f.dirty || f.unlinked {
 		return false
 	}
-	return f.asked > f.sealedGen || f.sealed != nil && f.sealed.Pending()
+	return f.asked || f.sealed != nil && f.sealed.Pending()
 }
 
 // await waits for done; when ctx ends, only a moment longer.
@@ -189,7 +209,7 @@ func (f *File) sealLocked() error {
 	if err != nil {
 		return err
 	}
-	f.sealed, f.sealedGen = s, f.copy.Generation()
+	f.sealed, f.sealedGen, f.asked = s, f.copy.Generation(), false
 	return nil
 }
 
@@ -216,18 +236,12 @@ func (f *File) uploadSealed(ctx context.Context, j *job) error {
 	case s == nil || err != nil:
 		return err
 	}
-	a := s.Attrs()
-	c := conn.Commit{Size: s.Size(), Time: a.Time, Mode: a.Mode, SetMode: a.SetMode}
-	if c.Base, err = f.expected(ctx, p, s); err != nil {
-		return err
-	}
-	e, err := f.send(ctx, p, s, c)
+	e, err := f.sendOnceOrTwice(ctx, p, s)
 	switch {
 	case err == nil:
 		f.sent(p, s, j, e)
-		f.catchUp(ctx, p, c)
 	case errors.Is(err, conn.ErrConflict):
-		err = f.keepBoth(ctx, p, s, j, c)
+		err = f.keepBoth(ctx, p, s, j)
 	case forGood(err):
 		f.refused(p, s, j, err)
 	default:
@@ -247,7 +261,7 @@ func (f *File) prepare(ctx context.Context, j *job) (*cache.Sealed, string, erro
 			return nil, "", nil
 		}
 		s, p, gen := f.sealed, f.path, f.sealedGen
-		unsealed, size := f.asked > gen, f.copy.Size()
+		unsealed, size := f.asked, f.copy.Size()
 		f.mu.Unlock()
 		if !unsealed && s.Complete() {
 			j.gen = gen
@@ -294,19 +308,6 @@ func (f *File) sent(p string, s *cache.Sealed, j *job, e conn.Entry) {
 	f.m.tree.Stored(p, e)
 }
 
-// catchUp sets what utimens and chmod changed while the file was being sent.
-func (f *File) catchUp(ctx context.Context, p string, c conn.Commit) {
-	f.mu.Lock()
-	at, late := f.mtime, !f.dirty && !f.mtime.Equal(c.Time)
-	f.mu.Unlock()
-	if !late {
-		return
-	}
-	if err := f.m.tree.SetTime(ctx, p, at); err != nil {
-		f.m.log.Info("the time of a file could not be set", "path", p, "error", err)
-	}
-}
-
 // forGood tells whether sending the file again would be refused again.
 func forGood(err error) bool {
 	return conn.OutcomeOf(err) == conn.Refused && !errors.Is(err, conn.ErrBusy)
@@ -324,8 +325,11 @@ func (f *File) refused(p string, s *cache.Sealed, j *job, cause error) {
 	defer f.mu.Unlock()
 	if f.copy.Generation() == j.gen {
 		f.forgetChangesLocked()
-	} else {
-		f.asked = min(f.asked, f.sealedGen) // what was written since is not asked for yet
+	}
+	for h := range f.writers {
+		if h.gen > 0 {
+			h.lost = cause // it must not write on over what the server has
+		}
 	}
 }
 

@@ -79,6 +79,7 @@ func (t *Tree) remove(ctx context.Context, p string, kind conn.Kind) error {
 
 // Removed notes that there is nothing at p any more.
 func (t *Tree) Removed(p string) {
+	t.countChange()
 	t.Hide(p)
 	t.dirs.Change(path.Dir(p), func(d *cache.Dir) { d.Delete(path.Base(p)) })
 	t.dirs.ForgetTree(p)

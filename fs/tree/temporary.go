@@ -20,7 +20,8 @@ func Temporary(mount string) string {
 	return temporaryPrefix + mount + "-" + strings.ToLower(rand.Text()[:13]) + temporarySuffix
 }
 
-func isTemporary(name string) bool {
+// IsTemporary tells whether name is one that Temporary makes.
+func IsTemporary(name string) bool {
 	return strings.HasPrefix(name, temporaryPrefix) && strings.HasSuffix(name, temporarySuffix)
 }
 

@@ -44,6 +44,7 @@ type Tree struct {
 	mu       sync.Mutex
 	root     string                           // until found, what it is on most servers; guarded by mu
 	found    bool                             // the root; guarded by mu
+	changes  uint64                           // of ours to listings; guarded by mu
 	shown    map[string]map[string]conn.Entry // directory → name → what is shown instead; guarded by mu
 	writable map[string]struct{}              // directories in which a create succeeded; guarded by mu
 	warned   map[string]struct{}              // directories whose bad lines were logged; guarded by mu
@@ -122,7 +123,7 @@ func (t *Tree) lookup(ctx context.Context, p string, maxAge time.Duration) (conn
 		return e, nil
 	}
 	dir, name := path.Split(p)
-	if isTemporary(name) {
+	if IsTemporary(name) {
 		return conn.Entry{}, absent(p)
 	}
 	d, err := t.load(ctx, path.Clean(dir), maxAge)
@@ -165,11 +166,16 @@ func (t *Tree) Stat(ctx context.Context, p string) (e conn.Entry, err error) {
 	if err := t.reach(ctx); err != nil {
 		return conn.Entry{}, err
 	}
+	before := t.changed()
 	err = t.pool.Run(ctx, conn.Metadata, conn.Repeatable, func(ctx context.Context, s conn.Session) error {
 		e, err = s.Stat(ctx, p)
 		return err
 	})
 	dir, name := path.Dir(p), path.Base(p)
+	if t.changed() != before { // the answer may be older than a change of ours: it is given, not kept
+		e.Name = name
+		return e, err
+	}
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			t.dirs.Change(dir, func(d *cache.Dir) { d.Delete(name) })
@@ -275,8 +281,22 @@ func (t *Tree) Stored(p string, e conn.Entry) {
 	t.Hide(p)
 }
 
+// changed counts our own changes.
+func (t *Tree) changed() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.changes
+}
+
+func (t *Tree) countChange() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.changes++
+}
+
 // Put puts e into the listing of its directory, if that is cached.
 func (t *Tree) Put(p string, e conn.Entry) {
+	t.countChange()
 	e.Name = path.Base(p)
 	t.dirs.Change(path.Dir(p), func(d *cache.Dir) { d.Set(e) })
 }
@@ -324,12 +344,12 @@ func (t *Tree) overlaid(dir string, entries []conn.Entry, before map[string]conn
 			shown[name] = e
 		}
 	}
-	if len(shown) == 0 && !slices.ContainsFunc(entries, func(e conn.Entry) bool { return isTemporary(e.Name) }) {
+	if len(shown) == 0 && !slices.ContainsFunc(entries, func(e conn.Entry) bool { return IsTemporary(e.Name) }) {
 		return entries
 	}
 	out := make([]conn.Entry, 0, len(entries)+len(shown))
 	for _, e := range entries {
-		if _, ok := shown[e.Name]; !ok && !isTemporary(e.Name) {
+		if _, ok := shown[e.Name]; !ok && !IsTemporary(e.Name) {
 			out = append(out, e)
 		}
 	}

@@ -1,0 +1,90 @@
+package transfer
+
+import (
+	"context"
+	"io/fs"
+	"time"
+
+	"ftpfs/conn"
+)
+
+// SetTime sets the modification time of the file at p, to the second: with
+// the next upload if it has one to come, else at once. Errors as of tree.SetTime.
+func (m *Manager) SetTime(ctx context.Context, p string, at time.Time) error {
+	at = at.Truncate(time.Second)
+	f := m.file(p)
+	if f == nil {
+		return m.tree.SetTime(ctx, p, at)
+	}
+	if err := f.take(ctx); err != nil {
+		return err
+	}
+	defer f.give()
+	if f.later(func() { f.mtime = at }) {
+		return nil
+	}
+	if err := m.tree.SetTime(ctx, p, at); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.entry.Time, f.entry.Precision = at.UTC(), time.Second // else it would look like somebody else's change
+	return nil
+}
+
+// Chmod sets the permission bits of p: with the next upload if the file is not
+// on the server yet, else at once. Errors as of tree.Chmod.
+func (m *Manager) Chmod(ctx context.Context, p string, mode fs.FileMode) error {
+	f := m.file(p)
+	if f == nil {
+		return m.tree.Chmod(ctx, p, mode)
+	}
+	if err := f.take(ctx); err != nil {
+		return err
+	}
+	defer f.give()
+	f.mu.Lock()
+	onServer := f.onServer
+	f.mu.Unlock()
+	if !onServer && f.later(func() { f.mode, f.withMode = mode, true }) {
+		return nil
+	}
+	if err := m.tree.Chmod(ctx, p, mode); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.entry.Mode, f.entry.HasMode = mode, true
+	return nil
+}
+
+// later runs set, which changes what the next upload does, if one is to come.
+// A version that waits in the journal is to get it too, unless somebody is
+// writing on.
+func (f *File) later(set func()) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.dirty {
+		return false
+	}
+	sealed := f.sealed != nil && f.sealedGen == f.copy.Generation() && f.sealed.Pending()
+	set()
+	if sealed {
+		f.askLocked()
+	}
+	return true
+}
+
+// Attr is what a File knows of itself.
+type Attr struct {
+	Size     int64
+	Time     time.Time
+	Mode     fs.FileMode
+	HasMode  bool
+	Unlinked bool
+}
+
+// Version returns the version that a describes.
+func (a Attr) Version() conn.Version {
+	return conn.Version{State: conn.Present, Size: a.Size, Time: a.Time, Precision: time.Second}
+}

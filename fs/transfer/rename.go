@@ -1,0 +1,224 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"ftpfs/cache"
+	"ftpfs/conn"
+)
+
+// move is a rename under way. Files at and below from and to are not opened
+// meanwhile: their paths are about to change.
+type move struct {
+	from, to string
+	moved    bool          // valid once done is closed
+	done     chan struct{} // closed at its end
+}
+
+// concerns tells whether p is at or below one of the two paths.
+func (v *move) concerns(p string) bool { return isBelow(p, v.from) || isBelow(p, v.to) }
+
+func isBelow(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/") }
+
+// Rename moves the file or directory at from to to; see tree.Rename. A file
+// that was never uploaded only gets another name here, and is uploaded to it.
+func (m *Manager) Rename(ctx context.Context, from, to string, noReplace bool) error {
+	v, held, err := m.beginMove(ctx, from, to)
+	defer func() {
+		for _, f := range held {
+			f.give()
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	defer m.endMove(v)
+	target := m.file(to)
+	if target != nil {
+		if err := target.keepContent(ctx); err != nil {
+			return err
+		}
+	}
+	if err := m.renameName(ctx, from, to, noReplace); err != nil {
+		return err
+	}
+	if target != nil {
+		m.orphan(target, to)
+	}
+	m.repath(from, to)
+	v.moved = true
+	return nil
+}
+
+// beginMove waits for the turns of all files that a rename concerns, and for
+// other renames of them, and keeps new ones from being opened.
+func (m *Manager) beginMove(ctx context.Context, from, to string) (v *move, held []*File, err error) {
+	for {
+		m.mu.Lock()
+		files := append(m.belowLocked(from), m.belowLocked(to)...)
+		next := slices.IndexFunc(files, func(f *File) bool { return !slices.Contains(held, f) })
+		other := m.moveLocked(func(v *move) bool { return v.crosses(from) || v.crosses(to) })
+		if next < 0 && other == nil {
+			v = &move{from: from, to: to, done: make(chan struct{})}
+			m.moves[v] = struct{}{}
+			m.mu.Unlock()
+			return v, held, nil
+		}
+		m.mu.Unlock()
+		if other != nil {
+			err = other.await(ctx)
+		} else if err = files[next].takeUploaded(ctx); err == nil {
+			held = append(held, files[next])
+		}
+		if err != nil {
+			return nil, held, err
+		}
+	}
+}
+
+// takeUploaded waits for f's turn, and before that for the upload of a version
+// that is to replace what the server has under f's old name.
+func (f *File) takeUploaded(ctx context.Context) error {
+	f.mu.Lock()
+	j := f.job
+	if j == nil && f.onServer && f.failed == 0 && f.pendingLocked() {
+		j = f.startLocked()
+	}
+	f.mu.Unlock()
+	if j != nil {
+		if err := await(ctx, j.done); err != nil {
+			return err
+		}
+	}
+	return f.take(ctx)
+}
+
+func (m *Manager) endMove(v *move) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.moves, v)
+	close(v.done)
+}
+
+// crosses tells whether p is one of the paths of v, or above or below one.
+func (v *move) crosses(p string) bool {
+	return v.concerns(p) || isBelow(v.from, p) || isBelow(v.to, p)
+}
+
+// moveLocked returns a rename for which is says yes, if there is one.
+func (m *Manager) moveLocked(is func(*move) bool) *move {
+	for v := range m.moves {
+		if is(v) {
+			return v
+		}
+	}
+	return nil
+}
+
+// afterMoves waits until no rename concerns p, and returns where p is then.
+func (m *Manager) afterMoves(ctx context.Context, p string) (string, error) {
+	for {
+		m.mu.Lock()
+		v := m.moveLocked(func(v *move) bool { return v.concerns(p) })
+		m.mu.Unlock()
+		if v == nil {
+			return p, nil
+		}
+		if err := v.await(ctx); err != nil {
+			return p, err
+		}
+		if v.moved && isBelow(p, v.from) {
+			p = v.to + strings.TrimPrefix(p, v.from)
+		}
+	}
+}
+
+// await waits for the end of v.
+func (v *move) await(ctx context.Context) error {
+	select {
+	case <-v.done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// renameName renames on the server, or only here if it never was there.
+func (m *Manager) renameName(ctx context.Context, from, to string, noReplace bool) error {
+	f := m.file(from)
+	if f == nil {
+		return m.tree.Rename(ctx, from, to, noReplace)
+	}
+	f.mu.Lock()
+	here, known := f.onlyHereLocked(), f.onServer
+	f.mu.Unlock()
+	if !here {
+		err := m.tree.Rename(ctx, from, to, noReplace)
+		if known || !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		// an upload in place that was cut had not even created it
+	}
+	there, replaces, err := m.tree.RenameShown(ctx, from, to, noReplace)
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.onServer = replaces
+	if replaces { // the upload will replace it
+		there.Mode, there.HasMode = f.entry.Mode, f.entry.HasMode
+		f.entry = there
+	}
+	return nil
+}
+
+// repath gives the files at and below from their new paths.
+func (m *Manager) repath(from, to string) {
+	stores := map[*cache.Store]struct{}{m.store: {}}
+	m.mu.Lock()
+	files := m.belowLocked(from)
+	for _, f := range files {
+		f.mu.Lock()
+		stores[f.store] = struct{}{}
+		delete(m.files, f.path)
+		f.path = to + strings.TrimPrefix(f.path, from)
+		f.entry.Name = path.Base(f.path)
+		m.files[f.path] = f
+		f.mu.Unlock()
+	}
+	m.mu.Unlock()
+	for s := range stores {
+		if err := s.Rename(from, to); err != nil {
+			m.log.Warn("the journal cannot be written", "path", to, "error", err)
+		}
+	}
+	for _, f := range files {
+		f.rebase()
+	}
+}
+
+// rebase makes a version that waits for its upload one that is to replace
+// what is at its path after a rename.
+func (f *File) rebase() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.sealed == nil || !f.sealed.Pending() {
+		return
+	}
+	base := conn.Version{State: conn.Absent}
+	if f.onServer {
+		base = f.entry.Version()
+	}
+	if f.sealed.Attrs().Base.Same(base) {
+		return
+	}
+	if err := f.sealed.SetBase(base); err != nil {
+		f.m.log.Warn("the journal cannot be written", "path", f.path, "error", err)
+	}
+}
