@@ -20,6 +20,16 @@ func (s *Store) Temps() []string {
 	return s.index.temps()
 }
 
+// Temp records that there will be a temporary file at path on the server,
+// which is to be removed when nobody needs it any more.
+func (s *Store) Temp(path string) error {
+	s.mu.Lock()
+	defer s.unlock()
+	id, recs := s.index.reach(path)
+	_, err := s.logLocked(append(recs, record{Op: "temp", ID: id})...)
+	return err
+}
+
 // TempGone records that the temporary file at path is not on the server: it
 // was removed, or it never came to be.
 func (s *Store) TempGone(path string) error {

@@ -128,6 +128,11 @@ func TestSupersededFileGoes(t *testing.T) {
 func TestTemps(t *testing.T) {
 	disk := newMemDisk()
 	s := openStore(t, disk, "/cache")
+	must(t, s.Temp("/d/.t0"))
+	if got := s.Temps(); len(got) != 1 || got[0] != "/d/.t0" {
+		t.Errorf("temporary files %v", got)
+	}
+	must(t, s.TempGone("/d/.t0"))
 	v := seal(t, s, "/d/f", "1")
 	must(t, v.Attempt(".t1"))
 	must(t, v.Attempt(".t2"))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	iofs "io/fs"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -38,6 +39,7 @@ var (
 	_ gofs.NodeLookuper       = (*node)(nil)
 	_ gofs.NodeGetattrer      = (*node)(nil)
 	_ gofs.NodeSetattrer      = (*node)(nil)
+	_ gofs.NodeAccesser       = (*node)(nil)
 	_ gofs.NodeReadlinker     = (*node)(nil)
 	_ gofs.NodeStatfser       = (*node)(nil)
 	_ gofs.NodeOpendirHandler = (*node)(nil)
@@ -212,6 +214,34 @@ func withLocal(e conn.Entry, a transfer.Attr) conn.Entry {
 		e.Mode, e.HasMode = a.Mode, true
 	}
 	return e
+}
+
+// Access is access(2), as far as the server tells what it will allow: by the
+// "perm" fact of MLSD (RFC 3659, 7.5.5), else by modes. What is not known is
+// allowed.
+func (n *node) Access(ctx context.Context, mask uint32) syscall.Errno {
+	const read, write, execute = 4, 2, 1
+	p := n.path()
+	e, err := n.m.tree.Lookup(ctx, p)
+	if err != nil {
+		return n.errno("access", err)
+	}
+	dir := e.Kind == conn.KindDir
+	lacks := func(files, dirs string) bool {
+		want := files
+		if dir {
+			want = dirs
+		}
+		return e.Perm != "" && !strings.ContainsAny(e.Perm, want)
+	}
+	switch {
+	case mask&read != 0 && lacks("r", "l"),
+		mask&write != 0 && (lacks("wa", "cmp") || !dir && !n.m.transfer.MayWrite(p, e)),
+		mask&execute != 0 && dir && lacks("", "e"),
+		mask&execute != 0 && !dir && e.HasMode && e.Mode&0o111 == 0:
+		return syscall.EACCES
+	}
+	return 0
 }
 
 // Readlink returns the target of a symlink; see tree.Readlink.

@@ -86,7 +86,7 @@ func (s *session) askDir(p *packet, path string, res *conn.StatResult) {
 			res.Err = reason
 		case reason == nil:
 			*res = conn.StatResult{Entry: conn.Entry{Name: baseOf(path), Kind: conn.KindDir, Size: -1}}
-		case errors.Is(reason, iofs.ErrNotExist): // also where CWD gives no reason: neither file nor directory
+		case errors.Is(reason, iofs.ErrNotExist) && isVague(res.Err): // also where CWD gives no reason: neither file nor directory
 			res.Err = reason
 		}
 	})

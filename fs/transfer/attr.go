@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"io/fs"
+	"strings"
 	"time"
 
 	"ftpfs/conn"
@@ -87,4 +88,30 @@ type Attr struct {
 // Version returns the version that a describes.
 func (a Attr) Version() conn.Version {
 	return conn.Version{State: conn.Present, Size: a.Size, Time: a.Time, Precision: time.Second}
+}
+
+// MayWrite tells whether the server will let us change the content of the
+// file e at p, as far as that is known: by the "perm" fact of MLSD (RFC 3659,
+// 7.5.5), else by its mode and owner once we know whose files we make. A file
+// that has not reached the server is ours.
+func (m *Manager) MayWrite(p string, e conn.Entry) bool {
+	if _, local := m.Local(p); local {
+		return true
+	}
+	if e.Perm != "" {
+		return strings.ContainsAny(e.Perm, "wa")
+	}
+	m.mu.Lock()
+	self := m.self
+	m.mu.Unlock()
+	const ownerMay, groupMay, othersMay = 0o200, 0o020, 0o002
+	switch {
+	case !e.HasMode || self == (owner{}) || e.Owner == "":
+		return true
+	case e.Owner == self.user:
+		return e.Mode&ownerMay != 0
+	case e.Group == self.group:
+		return e.Mode&groupMay != 0
+	}
+	return e.Mode&(othersMay|groupMay) != 0 // we may be in that group
 }

@@ -33,6 +33,7 @@ type File struct {
 	mtime     time.Time            // while dirty: to be set on the server; guarded by mu
 	mode      fs.FileMode          // permission bits to be set with the next upload, if withMode; guarded by mu
 	withMode  bool                 // guarded by mu
+	aside     bool                 // unlinked, and kept on the server at path until the last handle is released; guarded by mu
 	unlinked  bool                 // there is no name for it any more: never uploaded; guarded by mu
 	sealed    *cache.Sealed        // the version in the journal that is not on the server; guarded by mu
 	sealedGen uint64               // of copy when sealed was made; guarded by mu

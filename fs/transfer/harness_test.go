@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -34,10 +35,21 @@ type rig struct {
 
 const identity = "u@test"
 
-func newRig(t *testing.T) *rig {
-	r := &rig{T: t, srv: ftptest.Start(t), dir: t.TempDir()}
+func newRig(t *testing.T, opts ...ftptest.Option) *rig {
+	r := &rig{T: t, srv: ftptest.Start(t, opts...), dir: t.TempDir()}
 	r.mount(8)
 	return r
+}
+
+// virtual runs test on a rig in virtual time, on a network in memory. What
+// takes a second there takes none here, and synctest.Wait returns when
+// everything stands still: an upload that a fault stalls, a stream that is far
+// enough ahead. The files of the server have the times of the real clock.
+func virtual(t *testing.T, test func(r *rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		test(newRig(t, ftptest.WithNetwork(ftptest.NewNetwork(time.Millisecond))))
+	})
 }
 
 // mount starts a pool, a tree and a Manager, as a mount does; they end with
@@ -48,7 +60,7 @@ func (r *rig) mount(sessions int) {
 	if err != nil {
 		r.Fatal(err)
 	}
-	cfg.Timeout = 2 * time.Second
+	cfg.Timeout, cfg.Dial = 2*time.Second, r.srv.Dial
 	pool := conn.NewPool(ftp.Dialer(cfg), conn.PoolOptions{Max: sessions})
 	tr, err := tree.New(r.Context(), pool, "", tree.Options{})
 	if err != nil {

@@ -128,7 +128,7 @@ func (m *Manager) open(ctx context.Context, p string, how How) (*Handle, error) 
 		return nil, err
 	case e.Kind == conn.KindDir:
 		return nil, &conn.Error{Op: "open", Path: p, Outcome: conn.Refused, Err: conn.ErrIsDir}
-	case e.Kind == conn.KindOther:
+	case e.Kind == conn.KindOther, (how.Write || how.Truncate) && !m.MayWrite(p, e):
 		return nil, &conn.Error{Op: "open", Path: p, Outcome: conn.Refused, Err: fs.ErrPermission}
 	}
 	h, err := m.hold(p, how.Write || how.Truncate, func(f *File) { f.meet(e, seen) })
@@ -291,6 +291,11 @@ func (m *Manager) drop(f *File) {
 	f.stopRetryLocked()
 	for _, s := range f.streams {
 		s.stopLocked()
+	}
+	if f.aside {
+		f.aside = false
+		temp := f.path
+		m.spawn(func() { f.removeTemp(m.life, temp) }) // else the journal keeps it for the next mount
 	}
 	if m.files[f.path] == f {
 		delete(m.files, f.path)

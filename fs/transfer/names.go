@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"path"
 	"slices"
 
 	"ftpfs/cache"
 	"ftpfs/conn"
+	"ftpfs/fs/tree"
 )
 
 // Remove deletes the file at p. What was not uploaded yet never will be; who
@@ -28,16 +30,16 @@ func (m *Manager) Remove(ctx context.Context, p string) error {
 		return err
 	}
 	defer f.give()
-	err := f.keepContent(ctx)
-	if err == nil {
-		err = m.removeName(ctx, f, p)
+	aside, err := f.keepContent(ctx, p)
+	if err == nil && !aside {
+		if err = m.removeName(ctx, f, p); err == nil {
+			m.orphan(f, p)
+		}
 	}
 	if err != nil {
 		f.resumeUpload()
-		return err
 	}
-	m.orphan(f, p)
-	return nil
+	return err
 }
 
 // removeName takes the name p of f away, on the server if it can be there.
@@ -106,24 +108,70 @@ func (f *File) resumeUpload() {
 	}
 }
 
-// keepContent fetches what is missing of a file that is about to lose its
-// name while it is open. If the server has another version by now, or none,
+// keepAtMost is how many bytes of an open file are fetched before it loses its
+// name.
+const keepAtMost = 4 << 20
+
+// keepContent sees to it that who has f open can go on reading when p, its
+// name, is gone: a little that is missing is fetched; else the file is kept on
+// the server under a temporary name until the last of them closes it, and aside
+// is true: p is free then. If the server has another version by now, or none,
 // there is nothing to keep: who reads on is told so.
-func (f *File) keepContent(ctx context.Context) error {
+func (f *File) keepContent(ctx context.Context, p string) (aside bool, err error) {
 	f.m.mu.Lock()
 	open := f.handles > 0
 	f.m.mu.Unlock()
 	f.mu.Lock()
-	size := f.attrLocked().Size
+	size, missing := f.attrLocked().Size, f.missingLocked()
 	f.mu.Unlock()
-	if !open || size <= 0 {
-		return nil
+	switch {
+	case !open || missing == 0:
+		return false, nil
+	case missing > keepAtMost:
+		return true, f.moveAside(ctx, p)
 	}
-	err := f.need(ctx, 0, size)
+	err = f.need(ctx, 0, size)
 	if errors.Is(err, conn.ErrConflict) || errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return false, nil
 	}
-	return err
+	return false, err
+}
+
+// missingLocked counts the bytes of f that are only on the server.
+func (f *File) missingLocked() (n int64) {
+	if f.copy == nil {
+		return max(0, f.entry.Size)
+	}
+	size := f.copy.Size()
+	for off := int64(0); ; {
+		gap, ok := f.copy.Missing(off, size-off)
+		if !ok {
+			return n
+		}
+		n += gap.Len
+		off = gap.Off + gap.Len
+	}
+}
+
+// moveAside renames the open file at p on the server; the journal knows the
+// name. Where that is refused, the file cannot lose its name: conn.ErrBusy.
+func (f *File) moveAside(ctx context.Context, p string) error {
+	temp := path.Join(path.Dir(p), tree.Temporary(f.m.store.ID()))
+	if err := f.store.Temp(temp); err != nil {
+		return err
+	}
+	if err := f.m.tree.Rename(ctx, p, temp, false); err != nil {
+		f.tempGone(temp)
+		if conn.OutcomeOf(err) == conn.Refused && !errors.Is(err, fs.ErrNotExist) {
+			err = &conn.Error{Op: "RNTO", Path: p, Outcome: conn.Refused, Err: conn.ErrBusy}
+		}
+		return err
+	}
+	f.m.orphan(f, p)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.path, f.aside = temp, true
+	return nil
 }
 
 // belowLocked returns the files at p and below it, in the order of their

@@ -38,16 +38,16 @@ func (m *Manager) Rename(ctx context.Context, from, to string, noReplace bool) e
 		return err
 	}
 	defer m.endMove(v)
-	target := m.file(to)
-	if target != nil {
-		if err := target.keepContent(ctx); err != nil {
+	target, aside := m.file(to), false
+	if target != nil && !noReplace {
+		if aside, err = target.keepContent(ctx, to); err != nil {
 			return err
 		}
 	}
 	if err := m.renameName(ctx, from, to, noReplace); err != nil {
 		return err
 	}
-	if target != nil {
+	if target != nil && !aside {
 		m.orphan(target, to)
 	}
 	m.repath(from, to)

@@ -489,3 +489,40 @@ func TestTemporaryNames(t *testing.T) {
 		t.Errorf("shown: %v, %v", l, err)
 	}
 }
+
+// A big file that is open and hardly read keeps its content on the server,
+// under a temporary name, until the last close.
+func TestUnlinkOfABigOpenFile(t *testing.T) {
+	r := newRig(t)
+	want := random(40 << 20)
+	r.put("big", want)
+	r.put("tmp", []byte("new"))
+	for _, c := range []struct {
+		name string
+		lose func() error
+	}{
+		{"unlink", func() error { return r.m.Remove(t.Context(), "/big") }},
+		{"rename over", func() error { return r.m.Rename(t.Context(), "/tmp", "/big", false) }},
+	} {
+		r.put("big", want)
+		h := r.open("/big", transfer.How{})
+		if _, err := h.ReadAt(t.Context(), make([]byte, 10), 39<<20); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.lose(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		r.handleReads(h, want)
+		if _, err := r.tree.Lookup(t.Context(), "/big"); c.name == "unlink" && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		h.Release()
+	}
+	r.unmount()
+	r.mount(8) // what the end of the first mount cut short, the next one finishes
+	r.has("big", []byte("new"))
+	r.unmount()
+	if all, err := os.ReadDir(r.srv.Root); err != nil || len(all) != 1 {
+		t.Errorf("left on the server: %v, %v", all, err)
+	}
+}

@@ -178,7 +178,7 @@ func (t *Tree) Chmod(ctx context.Context, p string, mode fs.FileMode) error {
 		return s.Chmod(ctx, p, mode)
 	})
 	if err == nil {
-		t.edit(p, func(e *conn.Entry) { e.Mode, e.HasMode = mode, true })
+		t.edit(p, func(e *conn.Entry) { e.Mode, e.HasMode, e.Perm = mode, true, "" })
 	}
 	return err
 }
