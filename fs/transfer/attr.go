@@ -85,11 +85,6 @@ type Attr struct {
 	Unlinked bool
 }
 
-// Version returns the version that a describes.
-func (a Attr) Version() conn.Version {
-	return conn.Version{State: conn.Present, Size: a.Size, Time: a.Time, Precision: time.Second}
-}
-
 // MayWrite tells whether the server will let us change the content of the
 // file e at p, as far as that is known: by the "perm" fact of MLSD (RFC 3659,
 // 7.5.5), else by its mode and owner once we know whose files we make. A file
