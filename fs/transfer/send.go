@@ -204,6 +204,10 @@ func (f *File) onlyInPlace(dir string, err error) error {
 	if conn.OutcomeOf(err) != conn.Refused {
 		return err
 	}
+	var e *conn.Error
+	if errors.As(err, &e) && errors.Is(err, conn.ErrInvalidName) && !tree.IsTemporary(path.Base(e.Path)) {
+		return err // it is the target's name that cannot be
+	}
 	f.m.log.Info("uploads go in place, for the server refuses it otherwise", "directory", dir, "error", err)
 	f.m.mu.Lock()
 	defer f.m.mu.Unlock()
