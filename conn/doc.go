@@ -10,14 +10,7 @@
 // time, once and on a session that was opened afresh, only if it cannot have
 // run twice: because the command was never executed (NotExecuted), or because
 // running it twice gives what running it once gives (Repeatable: listings,
-// stats, downloads, whole-file stores, chmod and times). A rename, a removal
+// stats, downloads, chmod and times). A rename, a removal
 // or a mkdir whose reply was lost is never repeated: the caller looks at what
 // became of it.
-//
-// # Interrupts
-//
-// A caller whose context ends while a command is under way gets a second more
-// for the command to end by itself, so that a signal which does not kill (a
-// window that changes its size) fails no stat. After that the session is given
-// up and the call returns the context's error.
 package conn

@@ -13,7 +13,6 @@ import (
 const (
 	defaultMaxSessions = 8
 	takeoverAfter      = 200 * time.Millisecond // who waits for a session takes that of an idle stream after
-	interruptGrace     = time.Second            // what an interrupted command gets to end by itself
 	idleClose          = time.Minute            // a spare session is closed after
 	lastIdleClose      = 5 * time.Minute        // the last session is kept alive by NOOP for
 	raiseAfter         = time.Minute            // a learned limit is tried one higher after
@@ -106,11 +105,8 @@ func (p *Pool) Connect(ctx context.Context) error {
 }
 
 // Run runs fn on a session, and once more on a fresh one where the retry rule
-// of the package allows. The context that fn gets ends a moment after ctx, see
-// the package comment.
+// of the package allows. When ctx ends during fn, its session is given up.
 func (p *Pool) Run(ctx context.Context, class Class, repeat Repeat, fn func(ctx context.Context, s Session) error) error {
-	ctx, cancel := withGrace(ctx)
-	defer cancel()
 	for fresh := false; ; fresh = true {
 		l, err := p.Acquire(ctx, class, fresh)
 		if err != nil {
@@ -157,19 +153,6 @@ func mayRepeat(ctx context.Context, err error, repeat Repeat) bool {
 		return false // a server that kept us waiting for the whole deadline would do so again
 	}
 	return e.Outcome == NotExecuted || e.Outcome == Unknown && bool(repeat)
-}
-
-// withGrace returns a context that ends interruptGrace after ctx.
-func withGrace(ctx context.Context) (context.Context, context.CancelFunc) {
-	if ctx.Done() == nil {
-		return context.WithCancel(ctx)
-	}
-	late, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
-		t := time.AfterFunc(interruptGrace, func() { cancel(context.Cause(ctx)) })
-		context.AfterFunc(late, func() { t.Stop() })
-	})
-	return late, func() { stop(); cancel(nil) }
 }
 
 // PoolStatus is the state of a Pool.

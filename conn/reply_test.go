@@ -129,6 +129,7 @@ func TestOtherReplies(t *testing.T) {
 		{"APPE", "/p", 451, "Append/Restart not permitted, try again", fs.ErrPermission, Refused, false},
 		{"RNTO", "/p", 451, "Local error", errFailed, Refused, false},
 		{"STOR", "/p", 451, "Failure writing to local file.", ErrNoSpace, Refused, false},
+		{"STOR", "/p", 451, "Error during write to file\nTransfer aborted", ErrNoSpace, Refused, false},
 		{"RETR", "/p", 451, "Local error", errFailed, NotExecuted, false},
 		{"RETR", "/p", 425, "Unable to build data connection: Operation not permitted", errFailed, NotExecuted, false},
 		{"STOR", "/p", 425, "Unable to build data connection: Operation not permitted", errFailed, Unknown, false},

@@ -38,7 +38,7 @@ var reasons = []struct {
 	{err: ErrQuota, phrases: []string{"quota"}},
 	{err: ErrNoSpace, phrases: []string{
 		"no space", "not enough space", "out of space", "disk full", "disk is full", "device full",
-		"failure writing to local file", // vsftpd on a full disk
+		"failure writing to local file", "error during write to file", // vsftpd and Pure-FTPd on a full disk
 		"insufficient disk", "insufficient space", "insufficient storage",
 	}},
 	{err: fs.ErrNotExist, phrases: []string{

@@ -30,6 +30,8 @@ var (
 // OpendirHandle lists the directory, so that opendir(3) tells what is wrong
 // with it.
 func (n *node) OpendirHandle(ctx context.Context, _ uint32) (gofs.FileHandle, uint32, syscall.Errno) {
+	ctx, done := grace(ctx)
+	defer done()
 	d := &dirHandle{n: n}
 	if err := d.list(ctx); err != nil {
 		return nil, 0, n.errno("opendir", err)
@@ -47,6 +49,8 @@ func (d *dirHandle) list(ctx context.Context) (err error) {
 // listing.
 func (d *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno) {
 	if !d.read {
+		ctx, done := grace(ctx)
+		defer done()
 		if err := d.list(ctx); err != nil {
 			return nil, d.n.errno("readdir", err)
 		}
@@ -94,6 +98,8 @@ func (n *node) parentIno() uint64 {
 // Mkdir creates a directory. The mode is set where the server can, if it is
 // not what servers use anyway.
 func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
+	ctx, done := grace(ctx)
+	defer done()
 	const usual = 0o755
 	p, err := n.childPath(name)
 	if err != nil {
@@ -117,6 +123,8 @@ func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.En
 
 // Rmdir removes an empty directory.
 func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
+	ctx, done := grace(ctx)
+	defer done()
 	p, err := n.childPath(name)
 	if err == nil {
 		err = n.m.tree.Rmdir(ctx, p)
@@ -126,6 +134,8 @@ func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 
 // Unlink removes a file or a symlink.
 func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
+	ctx, done := grace(ctx)
+	defer done()
 	p, err := n.childPath(name)
 	if err == nil {
 		err = n.m.transfer.Remove(ctx, p)
@@ -140,6 +150,8 @@ const renameNoReplace = 1 // RENAME_NOREPLACE of renameat2(2)
 
 // Rename moves a child. RENAME_EXCHANGE and RENAME_WHITEOUT cannot be done.
 func (n *node) Rename(ctx context.Context, name string, newParent gofs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
+	ctx, done := grace(ctx)
+	defer done()
 	to, ok := newParent.(*node)
 	if !ok || flags&^renameNoReplace != 0 {
 		return syscall.EINVAL

@@ -33,6 +33,8 @@ var (
 
 // Open opens a file; O_TRUNC comes with it.
 func (n *node) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
+	ctx, done := grace(ctx)
+	defer done()
 	t, err := n.m.transfer.Open(ctx, n.path(), transfer.How{
 		Write:    flags&syscall.O_ACCMODE != syscall.O_RDONLY,
 		Truncate: flags&syscall.O_TRUNC != 0,
@@ -79,6 +81,8 @@ func (n *node) handle(t *transfer.Handle, flags uint32) (*handle, uint32) {
 
 // Create creates and opens a file.
 func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*gofs.Inode, gofs.FileHandle, uint32, syscall.Errno) {
+	ctx, done := grace(ctx)
+	defer done()
 	p, err := n.childPath(name)
 	if err != nil {
 		return nil, nil, 0, n.errno("create", err)
@@ -95,6 +99,8 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 
 // Read reads into dest.
 func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	ctx, done := grace(ctx)
+	defer done()
 	k, err := h.t.ReadAt(ctx, dest, off)
 	if err != nil {
 		return nil, h.n.errno("read", err)
@@ -130,11 +136,15 @@ func (h *handle) Allocate(_ context.Context, off, size uint64, mode uint32) sysc
 
 // Flush is close(2): it uploads, and tells what became of that.
 func (h *handle) Flush(ctx context.Context) syscall.Errno {
+	ctx, done := grace(ctx)
+	defer done()
 	return h.n.errno("close", h.t.Flush(ctx))
 }
 
 // Fsync returns when the server has the file.
 func (h *handle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
+	ctx, done := grace(ctx)
+	defer done()
 	return h.n.errno("fsync", h.t.Sync(ctx))
 }
 
@@ -150,6 +160,8 @@ func (h *handle) Release(context.Context) syscall.Errno {
 
 // Fsync of a file without a handle has nothing to do.
 func (n *node) Fsync(ctx context.Context, fh gofs.FileHandle, flags uint32) syscall.Errno {
+	ctx, done := grace(ctx)
+	defer done()
 	if h, ok := fh.(*handle); ok {
 		return h.Fsync(ctx, flags)
 	}
@@ -158,6 +170,8 @@ func (n *node) Fsync(ctx context.Context, fh gofs.FileHandle, flags uint32) sysc
 
 // Setattr is truncate, chmod, chown and utimens.
 func (n *node) Setattr(ctx context.Context, fh gofs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	ctx, done := grace(ctx)
+	defer done()
 	h, _ := fh.(*handle)
 	if size, ok := in.GetSize(); ok {
 		if err := n.truncate(ctx, h, int64(size)); err != nil {

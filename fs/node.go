@@ -134,6 +134,8 @@ func fileType(k conn.Kind) uint32 {
 
 // Lookup finds name in the directory n.
 func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
+	ctx, done := grace(ctx)
+	defer done()
 	p, err := n.childPath(name)
 	if errors.Is(err, conn.ErrInvalidName) {
 		return nil, syscall.ENOENT // there can be no such file; only making one is invalid
@@ -153,6 +155,8 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 // Getattr returns attributes: of an open file as its handle knows them, so
 // that they are right after unlink too.
 func (n *node) Getattr(ctx context.Context, fh gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	ctx, done := grace(ctx)
+	defer done()
 	if h, ok := fh.(*handle); ok {
 		if a := h.t.Attr(); a.Unlinked {
 			n.m.fillAttr(conn.Entry{Kind: conn.KindFile, Size: a.Size, Time: a.Time, Mode: a.Mode, HasMode: a.HasMode}, &out.Attr)
@@ -220,6 +224,8 @@ func withLocal(e conn.Entry, a transfer.Attr) conn.Entry {
 // "perm" fact of MLSD (RFC 3659, 7.5.5), else by modes. What is not known is
 // allowed.
 func (n *node) Access(ctx context.Context, mask uint32) syscall.Errno {
+	ctx, done := grace(ctx)
+	defer done()
 	const read, write, execute = 4, 2, 1
 	p := n.path()
 	e, err := n.m.tree.Lookup(ctx, p)
@@ -246,6 +252,8 @@ func (n *node) Access(ctx context.Context, mask uint32) syscall.Errno {
 
 // Readlink returns the target of a symlink; see tree.Readlink.
 func (n *node) Readlink(ctx context.Context) ([]byte, syscall.Errno) {
+	ctx, done := grace(ctx)
+	defer done()
 	p := n.path()
 	e, err := n.m.tree.Lookup(ctx, p)
 	if err != nil {

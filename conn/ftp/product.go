@@ -14,6 +14,7 @@ import (
 type product struct {
 	limit      int  // bytes that a command may have without its end
 	namesLinks bool // MLSD says which names are symlinks
+	goesBack   bool // MLSD ends in the directory that was current, and the session if that is gone
 	mapsNames  bool // control characters, and spaces at the end of new names, become underscores
 	onlyUTF8   bool // other bytes in names become U+FFFD
 }
@@ -26,7 +27,7 @@ func productOf(greeting wire.Reply) product {
 	for name, p := range map[string]product{
 		"proftpd":          {limit: 4000, namesLinks: true},
 		"vsftpd":           {limit: 4000}, // has no MLSD
-		"pure-ftpd":        {limit: 4000, namesLinks: true, mapsNames: true},
+		"pure-ftpd":        {limit: 4000, namesLinks: true, goesBack: true, mapsNames: true},
 		"pyftpdlib":        {limit: 2000, onlyUTF8: true},
 		"ftpfs ftp server": {limit: 508, namesLinks: true}, // ours, of the demo
 	} {

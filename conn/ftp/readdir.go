@@ -25,13 +25,18 @@ func (s *session) List(ctx context.Context, dir string) (conn.Listing, error) {
 // argument can be taken neither for an option nor for a pattern.
 func (s *session) list(dir string) (conn.Listing, error) {
 	if s.feat.has("MLST") && !s.srv.lacks("MLSD") {
+		if s.away && s.product.goesBack {
+			if err := s.do("CWD", "/", "CWD /"); err != nil {
+				return conn.Listing{}, err
+			}
+		}
 		l, err := s.fetch("MLSD", dir, "MLSD "+dir, parseMLSD)
 		_, last := s.ctl.Last()
 		switch {
 		case err == nil && len(l.Entries) == 0:
 			// Some servers say of a missing directory that it is empty.
-			if err := s.do("CWD", dir, "CWD "+dir); err != nil {
-				return conn.Listing{}, s.explain("CWD", dir, err)
+			if err := s.visit(dir); err != nil {
+				return conn.Listing{}, err
 			}
 			return s.withLinks(dir, l)
 		case err == nil:
@@ -45,6 +50,21 @@ func (s *session) list(dir string) (conn.Listing, error) {
 		return conn.Listing{}, s.explain("CWD", dir, err)
 	}
 	return s.listHere(dir)
+}
+
+// visit goes to dir, to see whether it is a directory, and where the server
+// wants that back to the root, for dir may be removed next.
+func (s *session) visit(dir string) error {
+	var entered wire.Reply
+	p := packet{s: s}
+	p.add("CWD "+dir, func(r wire.Reply) { entered = r })
+	if s.product.goesBack {
+		p.add("CWD /", ignore)
+	}
+	if err := p.send(); err != nil {
+		return at("CWD", dir, conn.OutcomeOf(err), err)
+	}
+	return s.explain("CWD", dir, s.refusal("CWD", dir, entered))
 }
 
 // listHere lists dir, which is the current directory. LIST alone hides

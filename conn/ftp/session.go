@@ -31,6 +31,7 @@ type session struct {
 	product    product
 	home       string // login directory
 	unix       bool   // SYST says so
+	away       bool   // the current directory is not the root
 	noMDTMTime bool   // MDTM does not set times here, though it may for other users
 }
 
@@ -99,11 +100,19 @@ func (s *session) check(op, p string) error {
 // do sends a command about path that is done with a 2xx or 3xx reply. The
 // error of a lost reply is Unknown.
 func (s *session) do(verb, p, line string) error {
+	s.moves(line)
 	r, err := s.ctl.Command(line)
 	if err != nil {
 		return at(verb, p, conn.OutcomeOf(err), err)
 	}
 	return s.refusal(verb, p, r)
+}
+
+// moves keeps track of the current directory.
+func (s *session) moves(line string) {
+	if strings.HasPrefix(line, "CWD ") {
+		s.away = line != "CWD /"
+	}
 }
 
 // refusal returns what a reply means as an error, nil if it is positive. A
@@ -164,6 +173,7 @@ type packet struct {
 
 // add appends a command; then gets its reply.
 func (p *packet) add(line string, then func(wire.Reply)) {
+	p.s.moves(line)
 	p.lines = append(p.lines, line)
 	p.then = append(p.then, then)
 }

@@ -127,6 +127,21 @@ func TestRawTransfer(t *testing.T) {
 	}
 }
 
+// A path that holds the mark of raw transfers is a path.
+func TestMarkInPath(t *testing.T) {
+	const path = "/x \x01DELE /y"
+	_, lib := connect(t, serve(t, func(p *peer) {
+		p.login()
+		p.epsv()
+		p.expect("RETR "+path, "550 no such file")
+		p.gone()
+	}))
+	if r, err := lib.Retr(path); err == nil {
+		r.Close()
+		t.Error("no error")
+	}
+}
+
 // Wherever PASV says, the data connection goes to the server.
 func TestPASVAddressIsNotUsed(t *testing.T) {
 	_, lib := connect(t, serve(t, func(p *peer) {

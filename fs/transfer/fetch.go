@@ -191,14 +191,15 @@ func mayResume(err error) bool {
 	return conn.OutcomeOf(err) != conn.Refused && !errors.Is(err, conn.ErrTimeout) && !errors.Is(err, conn.ErrConflict)
 }
 
-// verify makes sure, where time has passed since the file was opened, that
-// the server still has the version that the copy is made from.
+// verify makes sure that the server still has the version that the copy is
+// made from: before all transfers but the first, if that begins at once.
 func (s *stream) verify(ctx context.Context, resumed bool) error {
 	f := s.f
 	f.mu.Lock()
-	p, base, checked := f.path, f.entry.Version(), f.checkedAt
+	p, base, checked, first := f.path, f.entry.Version(), f.checkedAt, !f.streamed
+	f.streamed = true
 	f.mu.Unlock()
-	if !resumed && time.Since(checked) < checkedFor {
+	if first && !resumed && time.Since(checked) < checkedFor {
 		return nil
 	}
 	var now conn.Entry
@@ -297,7 +298,6 @@ func (s *stream) advance(ctx context.Context, n int64) (done bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s.pos += n
-	f.checkedAt = time.Now() // the server is still sending it
 	f.wakeLocked()
 	if _, missing := s.c.Missing(s.pos, max(0, s.c.Size()-s.pos)); !missing {
 		return true, nil

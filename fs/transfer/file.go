@@ -27,6 +27,8 @@ type File struct {
 	entry     conn.Entry           // as the server last told; guarded by mu
 	checkedAt time.Time            // when entry was known to be true; guarded by mu
 	onServer  bool                 // there is a file at path on the server; guarded by mu
+	streamed  bool                 // a transfer into copy was begun; guarded by mu
+	uncertain bool                 // an upload was given up or cut, and can have come about all the same; guarded by mu
 	copy      *cache.Copy          // nil until the content is needed; guarded by mu
 	dirty     bool                 // copy has what the server has not; guarded by mu
 	emptied   bool                 // dirty by create or O_TRUNC alone: a Flush sends nothing; guarded by mu
@@ -88,7 +90,7 @@ func (f *File) discardLocked() {
 		f.copy.Close()
 		f.copy = nil
 	}
-	f.sentGen, f.sealedGen, f.asked = 0, 0, false
+	f.sentGen, f.sealedGen, f.asked, f.streamed = 0, 0, false, false
 }
 
 // parkLocked gives the copy of a file that is done with to the cache.

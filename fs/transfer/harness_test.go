@@ -6,10 +6,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"ftpfs/cache"
@@ -42,13 +44,12 @@ func newRig(t *testing.T, opts ...ftptest.Option) *rig {
 }
 
 // virtual runs test on a rig in virtual time, on a network in memory. What
-// takes a second there takes none here, and synctest.Wait returns when
-// everything stands still: an upload that a fault stalls, a stream that is far
-// enough ahead. The files of the server have the times of the real clock.
-func virtual(t *testing.T, test func(r *rig)) {
+// takes a second there takes none here. The files of the server get the times
+// of the real clock.
+func virtual(t *testing.T, test func(t *testing.T, r *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		test(newRig(t, ftptest.WithNetwork(ftptest.NewNetwork(time.Millisecond))))
+		test(t, newRig(t, ftptest.WithNetwork(ftptest.NewNetwork(time.Millisecond))))
 	})
 }
 
@@ -201,4 +202,92 @@ func random(n int) []byte {
 	src := rand.NewChaCha8([32]byte{byte(n)})
 	src.Read(b)
 	return b
+}
+
+// settle lets half a second of virtual time pass, 500 round trips: whatever
+// is not held up is done then, and what waits for a second still waits.
+func settle() {
+	time.Sleep(500 * time.Millisecond)
+	synctest.Wait()
+}
+
+// theirs writes a file on the server as another client does; nobody here is
+// told of it.
+func (r *rig) theirs(name string, content []byte) {
+	r.Helper()
+	if err := os.WriteFile(filepath.Join(r.srv.Root, name), content, 0o644); err != nil {
+		r.Fatal(err)
+	}
+}
+
+// zeros puts a file of n zeros on the server that takes no room there.
+func (r *rig) zeros(name string, n int64) {
+	r.Helper()
+	r.put(name, nil)
+	if err := os.Truncate(filepath.Join(r.srv.Root, name), n); err != nil {
+		r.Fatal(err)
+	}
+}
+
+// stat returns what the server has at name.
+func (r *rig) stat(name string) os.FileInfo {
+	r.Helper()
+	st, err := os.Stat(filepath.Join(r.srv.Root, name))
+	if err != nil {
+		r.Fatal(err)
+	}
+	return st
+}
+
+// names fails unless the server has exactly these names in dir.
+func (r *rig) names(dir string, want ...string) {
+	r.Helper()
+	all, err := os.ReadDir(filepath.Join(r.srv.Root, dir))
+	if err != nil {
+		r.Fatal(err)
+	}
+	var got []string
+	for _, e := range all {
+		got = append(got, e.Name())
+	}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		r.Errorf("on the server in /%s (-want +got):\n%s", dir, diff)
+	}
+}
+
+// hasBoth fails unless the server has theirs at name and ours in the only
+// conflict copy of it.
+func (r *rig) hasBoth(name string, theirs, ours []byte) {
+	r.Helper()
+	r.has(name, theirs)
+	all, err := filepath.Glob(filepath.Join(r.srv.Root, name+".conflict-*"))
+	if err != nil || len(all) != 1 {
+		r.Errorf("conflict copies of %s: %v, %v", name, all, err)
+		return
+	}
+	r.has(filepath.Base(all[0]), ours)
+}
+
+// begin runs fn beside the test; its error comes from the channel.
+func begin(fn func() error) <-chan error {
+	done := make(chan error, 1)
+	go func() { done <- fn() }()
+	return done
+}
+
+// away makes the server refuse all sessions until back is called.
+func (r *rig) away() (back func()) {
+	back = r.srv.Fault(ftptest.Refuse(ftptest.Greeting, 421, "Service not available"))
+	r.srv.DropSessions()
+	r.srv.WaitSessions(0)
+	return back
+}
+
+// flushFails closes h and fails if that succeeds.
+func (r *rig) flushFails(h *transfer.Handle) {
+	r.Helper()
+	if err := h.Flush(r.Context()); err == nil {
+		r.Error("close succeeded")
+	}
 }

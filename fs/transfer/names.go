@@ -61,7 +61,7 @@ func (m *Manager) removeName(ctx context.Context, f *File, p string) error {
 
 // onlyHereLocked tells whether there can be nothing of f on the server.
 func (f *File) onlyHereLocked() bool {
-	return !f.onServer && (f.sealed == nil || !f.sealed.Attempted())
+	return !f.onServer && !f.uncertain && (f.sealed == nil || !f.sealed.Attempted())
 }
 
 // orphan makes f a file without a name.

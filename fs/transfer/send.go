@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -31,8 +32,11 @@ func (f *File) sendOnceOrTwice(ctx context.Context, p string, s *cache.Sealed) (
 				return ours, nil
 			}
 		}
-		lost := conn.OutcomeOf(err) == conn.Unknown && !errors.Is(err, conn.ErrTimeout)
-		if err == nil || again || !lost || ctx.Err() != nil {
+		unknown := err != nil && conn.OutcomeOf(err) == conn.Unknown
+		f.mu.Lock()
+		f.uncertain = unknown
+		f.mu.Unlock()
+		if again || !unknown || errors.Is(err, conn.ErrTimeout) || ctx.Err() != nil {
 			return e, err
 		}
 	}
@@ -81,13 +85,43 @@ func (f *File) expected(ctx context.Context, p string, s *cache.Sealed) (conn.Ve
 		return base, nil
 	}
 	e, err := f.stat(ctx, p)
-	switch {
-	case errors.Is(err, fs.ErrNotExist), err == nil && e.Size <= s.Size():
+	if errors.Is(err, fs.ErrNotExist) {
 		return conn.Version{}, nil
-	case err != nil:
-		return base, err
 	}
-	return base, nil // more than we can have sent
+	if err == nil && !e.Version().Same(base) && e.Size <= s.Size() {
+		var part bool
+		if part, err = f.isPart(ctx, p, s, e.Size); part {
+			return e.Version(), nil
+		}
+	}
+	return base, err
+}
+
+// isPart tells whether the size bytes that the server has at p are those that
+// s begins with.
+func (f *File) isPart(ctx context.Context, p string, s *cache.Sealed, size int64) (bool, error) {
+	ours, err := s.Reader()
+	if err != nil {
+		return false, err
+	}
+	defer ours.Close()
+	d, lease, err := f.m.pool.Open(ctx, conn.Transfer, p, 0)
+	if err != nil {
+		return false, err
+	}
+	defer lease.Release()
+	defer d.Close()
+	theirs, want := make([]byte, chunk), make([]byte, chunk)
+	for n := int64(0); ; {
+		k, err := d.Read(theirs)
+		if _, localErr := io.ReadFull(io.NewSectionReader(ours, n, int64(k)), want[:k]); localErr != nil && k > 0 || !bytes.Equal(theirs[:k], want[:k]) {
+			return false, nil
+		}
+		n += int64(k)
+		if err != nil {
+			return errors.Is(err, io.EOF) && n == size, ignoreEOF(err)
+		}
+	}
 }
 
 // isOurs tells whether the server has s at p: an upload whose confirmation

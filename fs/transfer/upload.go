@@ -11,9 +11,8 @@ import (
 )
 
 const (
-	interruptGrace = time.Second     // what a signal leaves a waiting close or fsync to end by itself
-	firstRetry     = 2 * time.Second // an upload that failed is tried again after; doubled each time
-	lastRetry      = time.Minute     // at most
+	firstRetry = 2 * time.Second // an upload that failed is tried again after; doubled each time
+	lastRetry  = time.Minute     // at most
 )
 
 // job is one upload of a File, from waiting for its turn to the outcome.
@@ -111,19 +110,12 @@ func (f *File) pendingLocked() bool {
 	return f.asked || f.sealed != nil && f.sealed.Pending()
 }
 
-// await waits for done; when ctx ends, only a moment longer.
+// await waits for done, or the end of ctx.
 func await(ctx context.Context, done <-chan struct{}) error {
 	select {
 	case <-done:
 		return nil
 	case <-ctx.Done():
-	}
-	t := time.NewTimer(interruptGrace)
-	defer t.Stop()
-	select {
-	case <-done:
-		return nil
-	case <-t.C:
 		return context.Cause(ctx)
 	}
 }
@@ -148,34 +140,35 @@ func (f *File) run(ctx context.Context, j *job) {
 	defer j.cancel()
 	err := f.upload(ctx, j)
 	f.mu.Lock()
-	f.job, f.sentAt = nil, time.Now()
-	j.err = err
-	close(j.done)
-	p := f.path
-	first := f.failed == 0
-	untold := err != nil && j.waiters == 0 && first && !f.unlinked
+	p, first := f.path, f.failed == 0
 	again := f.pendingLocked() && f.m.life.Err() == nil
-	switch {
-	case err == nil:
-		f.failed = 0
-	case ctx.Err() != nil: // given up, not failed
-	case again:
-		f.failed++
-		f.retryLocked(min(lastRetry, firstRetry<<min(f.failed-1, 10)))
-	}
-	if err == nil && again {
-		f.startLocked() // a close asked for more meanwhile
-	}
+	untold := err != nil && j.waiters == 0 && first && !f.unlinked
 	f.mu.Unlock()
 	if err != nil && f.m.life.Err() == nil && ctx.Err() == nil {
 		f.m.fail(p, err, untold)
 		if again && first {
 			f.m.log.Warn("an upload failed and will be tried again", "path", p, "error", err)
 		}
-	}
-	if err == nil {
+	} else if err == nil {
 		f.m.takeOwed(p) // what failed before has come true after all
 	}
+	f.mu.Lock()
+	f.job, f.sentAt = nil, time.Now()
+	j.err = err
+	close(j.done)
+	again = f.pendingLocked() && f.m.life.Err() == nil
+	switch {
+	case err == nil:
+		f.failed = 0
+		if again {
+			f.startLocked() // a close asked for more meanwhile
+		}
+	case ctx.Err() != nil: // given up, not failed
+	case again:
+		f.failed++
+		f.retryLocked(min(lastRetry, firstRetry<<min(f.failed-1, 10)))
+	}
+	f.mu.Unlock()
 	f.m.announce()
 	f.m.drop(f)
 }

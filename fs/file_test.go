@@ -1,0 +1,135 @@
+package fs_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"ftpfs/conn/ftptest"
+)
+
+// python runs a script that has the file f of the mount, created if need be,
+// open as fd.
+func (r *mounted) python(script string) string {
+	r.Helper()
+	return r.run("python3", "-c", "import os, mmap\nfd = os.open('f', os.O_RDWR | os.O_CREAT)\n"+script)
+}
+
+// The descriptor is of a file that has no name any more. Whether its own
+// attributes can still be set does not matter here.
+func TestAttributesOfAReplacedFileAreNotThoseOfTheNew(t *testing.T) {
+	r := mount(t)
+	r.put("f", "old")
+	r.put("n", "new")
+	before, err := os.Stat(filepath.Join(r.srv.Root, "n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.python(`
+os.rename('n', 'f')
+for set in lambda: os.fchmod(fd, 0o600), lambda: os.utime(fd, (1e9, 1e9)):
+    try:
+        set()
+    except OSError:
+        pass
+`)
+	after, err := os.Stat(filepath.Join(r.srv.Root, "f"))
+	if err != nil || after.Mode() != before.Mode() || !after.ModTime().Equal(before.ModTime()) {
+		t.Errorf("the new file has %v %v (%v), it had %v %v", after.Mode(), after.ModTime(), err, before.Mode(), before.ModTime())
+	}
+}
+
+func TestReplacedFileKeepsItsContent(t *testing.T) {
+	r := mount(t)
+	r.put("f", "old")
+	got := r.python(`
+n = os.open('n', os.O_RDWR | os.O_CREAT)
+os.write(n, b'new content')
+os.rename('n', 'f')
+os.write(n, b'!!')
+os.pwrite(fd, b'XX', 0)
+print(os.fstat(fd).st_size, os.fstat(n).st_size, os.stat('f').st_size, os.pread(fd, 10, 0).decode(), os.fstat(fd).st_nlink)
+`)
+	if want := "3 13 13 XXd 0"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	r.drain()
+	r.has("f", "new content!!")
+}
+
+// Another file of the same name is another file.
+func TestUnlinkedFileBesideANewOne(t *testing.T) {
+	r := mount(t)
+	got := r.python(`
+os.write(fd, b'first')
+os.unlink('f')
+new = os.open('f', os.O_RDWR | os.O_CREAT | os.O_EXCL)
+os.write(new, b'second!')
+os.write(fd, b' more')
+a, b = os.fstat(fd), os.fstat(new)
+print(a.st_size, b.st_size, os.stat('f').st_size, a.st_nlink, a.st_ino != b.st_ino)
+os.ftruncate(fd, 2)
+print(os.fstat(fd).st_size, os.fstat(new).st_size)
+`)
+	if want := "10 7 7 0 True\n2 7"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	r.drain()
+	r.has("f", "second!")
+}
+
+// The kernel writes what a mapping changed when the last descriptor is closed.
+func TestMappedWritesAreUploaded(t *testing.T) {
+	r := mount(t)
+	r.put("f", string(make([]byte, 8192)))
+	r.python(`
+idle = os.open('f', os.O_RDWR)
+m = mmap.mmap(fd, 8192)
+m[0:5] = b'hello'
+m.close()
+os.close(fd)
+os.close(idle)
+`)
+	r.drain()
+	r.has("f", "hello"+string(make([]byte, 8192-5)))
+}
+
+// fsync, futimens, write: our own time is no change by somebody else.
+func TestWriteAfterFutimens(t *testing.T) {
+	r := mount(t)
+	r.python(`
+os.write(fd, b'one')
+os.fsync(fd)
+os.utime(fd, (1e9, 1e9))
+os.write(fd, b' two')
+os.close(fd)
+`)
+	r.drain()
+	r.has("f", "one two")
+	if got := r.run("ls"); got != "f" {
+		t.Errorf("ls: %q", got)
+	}
+}
+
+// What stat shows after close stays when the upload that comes later ends.
+func TestTimeAndModeStayAfterClose(t *testing.T) {
+	for name, script := range map[string]string{
+		"touch":              "touch f",
+		"emptied":            ": > f",
+		"shared descriptor":  "{ /bin/echo a; /bin/echo b; } > f",
+		"touch -d":           "{ /bin/echo a; /bin/echo b; } > f; touch -d 2001-01-01 f; chmod 600 f",
+		"touch -d, no bytes": ": > f; touch -d 2001-01-01 f; chmod 600 f",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := mount(t)
+			r.srv.Fault(ftptest.DelayReply("STOR", 226, 300*time.Millisecond)) // so that stat comes first
+			before := r.sh(script + "; stat -c '%y %a' f")
+			r.drain()
+			r.tree.ForgetAll()
+			if after := r.run("stat", "-c", "%y %a", "f"); after != before {
+				t.Errorf("it was %s and is %s", before, after)
+			}
+		})
+	}
+}

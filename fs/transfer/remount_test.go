@@ -1,0 +1,132 @@
+package transfer_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"ftpfs/conn/ftptest"
+	"ftpfs/fs/transfer"
+)
+
+// A mount died with an upload pending, and somebody else wrote until the next.
+func TestNextMountOverwritesNobody(t *testing.T) {
+	for name, f := range cuts {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, func(t *testing.T, r *rig) {
+				r.cutUpload(f)
+				r.unmount()
+				r.mount(8)
+				r.drain()
+				r.hasBoth("f", []byte("THEIRS"), []byte("our version"))
+			})
+		})
+	}
+}
+
+// The same where uploads go over the file itself.
+func TestNextMountInPlaceOverwritesNobody(t *testing.T) {
+	for name, f := range cuts {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, func(t *testing.T, r *rig) {
+				r.uploadInPlace()
+				r.cutUpload(f)
+				r.unmount()
+				r.mount(8)
+				r.drain()
+				r.hasBoth("f", []byte("THEIRS"), []byte("our version"))
+			})
+		})
+	}
+}
+
+// Two mounts died, each with a version of the file: the newer one wins, and
+// the older one is kept.
+func TestTwoMountsLeaveOneFile(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		r.put("f", []byte("base"))
+		one, pool := r.m, r.pool
+		h1 := r.open("/f", transfer.How{Write: true, Truncate: true})
+		r.mount(8)
+		h2 := r.open("/f", transfer.How{Write: true, Truncate: true})
+		undo := r.srv.Fault(ftptest.DropBefore("STOR"))
+		r.write(h2, 0, []byte("older"))
+		r.flushFails(h2)
+		time.Sleep(2 * time.Second)
+		r.write(h1, 0, []byte("newer"))
+		r.flushFails(h1)
+		if err := one.Close(); err != nil {
+			t.Error(err)
+		}
+		pool.Close()
+		r.unmount()
+		undo()
+		r.mount(8)
+		r.drain()
+		r.has("f", []byte("newer"))
+		r.names("", "f")
+		r.unmount()
+		recovered(t, r, "/f", []byte("older"))
+	})
+}
+
+// What cannot be read of a mount that died keeps nobody from mounting.
+func TestMountBesideABrokenJournal(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(journal string) error
+		stays bool // for somebody to look at
+	}{
+		"which is none":     {func(journal string) error { return os.WriteFile(journal, []byte("x\n"), 0o600) }, false},
+		"which is a folder": {func(journal string) error { return os.Mkdir(journal, 0o700) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.unmount()
+			homes, err := filepath.Glob(filepath.Join(r.dir, "*", "mounts"))
+			if err != nil || len(homes) != 1 {
+				t.Fatal(homes, err)
+			}
+			dead := filepath.Join(homes[0], "00000000")
+			if err := os.MkdirAll(filepath.Join(dead, "copies"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dead, "lock"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.spoil(filepath.Join(dead, "journal")); err != nil {
+				t.Fatal(err)
+			}
+			r.mount(8)
+			r.save("/f", []byte("x"))
+			r.has("f", []byte("x"))
+			if _, err := os.Stat(dead); c.stays && err != nil {
+				t.Errorf("what cannot be read was removed: %v", err)
+			}
+		})
+	}
+}
+
+// An upload that the next mount finishes replaces a file as any other does.
+func TestNextMountKeepsMode(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		r.put("f", []byte("base"))
+		if err := os.Chmod(filepath.Join(r.srv.Root, "f"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.tree.ForgetAll()
+		h := r.open("/f", transfer.How{Write: true, Truncate: true})
+		r.write(h, 0, []byte("mine"))
+		back := r.away()
+		r.flushFails(h)
+		h.Release()
+		r.unmount()
+		back()
+		r.mount(8)
+		r.drain()
+		r.has("f", []byte("mine"))
+		if mode := r.stat("f").Mode().Perm(); mode != 0o600 {
+			t.Errorf("mode %v, want 0600", mode)
+		}
+	})
+}

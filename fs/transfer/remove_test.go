@@ -1,0 +1,137 @@
+package transfer_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"testing"
+	"time"
+
+	"ftpfs/conn/ftptest"
+	"ftpfs/fs/transfer"
+)
+
+// halfRead opens /f, reads a part of it, and has somebody else change it.
+func halfRead(r *rig) *transfer.Handle {
+	r.Helper()
+	r.put("f", random(300<<10))
+	h := r.open("/f", transfer.How{})
+	if _, err := h.ReadAt(r.Context(), make([]byte, 10), 290<<10); err != nil {
+		r.Fatal(err)
+	}
+	r.theirs("f", random(310<<10))
+	time.Sleep(2 * time.Second)
+	return h
+}
+
+// The part that is missing cannot be kept for the reader any more. That keeps
+// nobody from taking the name away.
+func TestNameOfAnOpenFileThatChanged(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(r *rig) error
+		want   []string
+	}{
+		"removed":      {func(r *rig) error { return r.m.Remove(r.Context(), "/f") }, []string{"other"}},
+		"renamed":      {func(r *rig) error { return r.m.Rename(r.Context(), "/f", "/g", false) }, []string{"g", "other"}},
+		"renamed over": {func(r *rig) error { return r.m.Rename(r.Context(), "/other", "/f", false) }, []string{"f"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, func(t *testing.T, r *rig) {
+				r.put("other", []byte("x"))
+				h := halfRead(r)
+				defer h.Release()
+				if err := c.change(r); err != nil {
+					t.Error(err)
+				}
+				r.names("", c.want...)
+			})
+		})
+	}
+}
+
+// rm while close uploads: the file is gone, both succeed, and nothing of the
+// upload stays.
+func TestRemoveBesideAClose(t *testing.T) {
+	for name, f := range map[string]ftptest.Fault{
+		"data under way": ftptest.StallData("STOR", 100),
+		"before 226":     ftptest.DelayReply("STOR", 226, time.Second),
+		"before RNTO":    ftptest.DelayReply("RNFR", 350, time.Second),
+		"at RNTO":        ftptest.DelayReply("RNTO", 250, time.Second),
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, func(t *testing.T, r *rig) {
+				r.save("/first", nil)
+				undo := r.srv.Fault(f)
+				h := r.create("/f")
+				r.write(h, 0, random(1<<20))
+				done := begin(func() error { return h.Flush(context.Background()) })
+				settle()
+				if err := r.m.Remove(t.Context(), "/f"); err != nil {
+					t.Errorf("rm: %v", err)
+				}
+				if err := <-done; err != nil {
+					t.Errorf("close: %v", err)
+				}
+				h.Release()
+				undo()
+				r.drain()
+				settle()
+				r.names("", "first")
+				if _, err := r.tree.Lookup(t.Context(), "/f"); !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("lookup: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// A removal that the server refuses gave up the upload: it is begun again.
+func TestUploadGoesOnAfterARefusedRemove(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		want := random(300 << 10)
+		r.put("f", want)
+		h := r.open("/f", transfer.How{Write: true})
+		r.write(h, 10, []byte("patch"))
+		copy(want[10:], "patch")
+		stalled := r.srv.Fault(ftptest.StallData("RETR", 1000))
+		h.Release() // what is missing is fetched first
+		settle()
+		refused := r.srv.Fault(ftptest.Refuse("DELE", 550, "/f: Permission denied"))
+		gone := begin(func() error { return r.m.Remove(t.Context(), "/f") })
+		settle()
+		stalled()
+		if err := <-gone; !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("rm: %v", err)
+		}
+		refused()
+		time.Sleep(5 * time.Second)
+		r.has("f", want)
+	})
+}
+
+// A directory is empty once its last file is removed, also if that file was
+// being uploaded.
+func TestRmdirAfterRemoveOfAnUpload(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		if _, err := r.tree.Mkdir(t.Context(), "/d"); err != nil {
+			t.Fatal(err)
+		}
+		h := r.create("/d/f")
+		undo := r.srv.Fault(ftptest.StallData("STOR", 100<<10))
+		r.write(h, 0, bytes.Repeat([]byte("x"), 1<<20))
+		done := begin(func() error { return h.Flush(context.Background()) })
+		settle()
+		if err := r.m.Remove(t.Context(), "/d/f"); err != nil {
+			t.Errorf("rm: %v", err)
+		}
+		undo()
+		if err := <-done; err != nil {
+			t.Errorf("close: %v", err)
+		}
+		h.Release()
+		if err := r.tree.Rmdir(t.Context(), "/d"); err != nil {
+			t.Errorf("rmdir: %v", err)
+		}
+	})
+}
