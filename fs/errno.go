@@ -63,10 +63,15 @@ func errno(log *slog.Logger, op string, err error) syscall.Errno {
 			return e.errno
 		}
 	}
-	var e syscall.Errno // of the local disk
-	if errors.As(err, &e) {
+	var remote *conn.Error // the errno of a socket would mean nothing to a program
+	var e syscall.Errno    // of the local disk
+	if !errors.As(err, &remote) && errors.As(err, &e) {
 		return e
 	}
-	log.Warn("a call failed", "op", op, "error", err)
+	if remote == nil {
+		log.Warn("a call failed", "op", op, "error", err)
+	} else {
+		log.Info("a call failed", "op", op, "error", err)
+	}
 	return syscall.EIO
 }

@@ -48,6 +48,7 @@ func TestErrno(t *testing.T) {
 		{&conn.Error{Err: conn.ErrHostDown}, syscall.EHOSTDOWN, false},
 		{&conn.Error{Err: conn.ErrShortStore}, syscall.EIO, false},
 		{&conn.Error{Err: io.ErrUnexpectedEOF}, syscall.EIO, false},
+		{&conn.Error{Op: "RMD", Err: &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}}, syscall.EIO, false},
 		{context.Canceled, syscall.EINTR, false},
 		{context.DeadlineExceeded, syscall.ETIMEDOUT, false},
 		{&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, syscall.ETIMEDOUT, false},

@@ -291,10 +291,26 @@ func (f *File) store1(ctx context.Context, p string, s *cache.Sealed, src io.Rea
 }
 
 // removeTemp removes a temporary file that is not needed any more. If that
-// fails, the journal keeps its name for the next mount.
+// fails, it is tried again after the next upload that succeeds; the journal has
+// the name for the next mount.
 func (f *File) removeTemp(ctx context.Context, temp string) {
 	if f.m.removeTemp(ctx, temp) {
 		f.tempGone(temp)
+		return
+	}
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	f.m.leftTemps[temp] = f
+}
+
+// sweepTemps removes the temporary files that could not be removed before.
+func (m *Manager) sweepTemps() {
+	m.mu.Lock()
+	left := m.leftTemps
+	m.leftTemps = make(map[string]*File)
+	m.mu.Unlock()
+	for temp, f := range left {
+		f.removeTemp(m.life, temp)
 	}
 }
 

@@ -169,6 +169,9 @@ func (f *File) run(ctx context.Context, j *job) {
 		f.retryLocked(min(lastRetry, firstRetry<<min(f.failed-1, 10)))
 	}
 	f.mu.Unlock()
+	if err == nil {
+		f.m.sweepTemps()
+	}
 	f.m.announce()
 	f.m.drop(f)
 }

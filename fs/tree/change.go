@@ -60,7 +60,7 @@ func (t *Tree) Rmdir(ctx context.Context, p string) error {
 		return err
 	}
 	if entries := d.Entries(); len(entries) > 0 || len(t.shownIn(p)) > 0 || !d.Complete() {
-		if len(entries) > 0 && len(t.overlaid(p, entries, nil)) == 0 {
+		if len(entries) > 0 && len(t.overlaid(p, entries, nil)) == 0 && t.firstWarning(p) {
 			t.log.Warn("a directory cannot be removed for the temporary files of uploads in it", "directory", p, "first", entries[0].Name)
 		}
 		return &conn.Error{Op: "RMD", Path: p, Outcome: conn.Refused, Err: conn.ErrNotEmpty}

@@ -231,16 +231,21 @@ func (t *Tree) load(ctx context.Context, dir string, maxAge time.Duration) (*cac
 
 // warn logs once for each directory what was refused in its listing.
 func (t *Tree) warn(dir string, l conn.Listing) {
+	if t.firstWarning(dir) {
+		t.log.Warn("the server's listing has lines that cannot be used; the other entries are shown",
+			"directory", dir, "refused", l.NRefused, "lines", l.Refused)
+	}
+}
+
+// firstWarning tells whether there was no warning about dir yet.
+func (t *Tree) firstWarning(dir string) bool {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	_, again := t.warned[dir]
 	if !again && len(t.warned) < maxRefusedLogs {
 		t.warned[dir] = struct{}{}
 	}
-	t.mu.Unlock()
-	if !again {
-		t.log.Warn("the server's listing has lines that cannot be used; the other entries are shown",
-			"directory", dir, "refused", l.NRefused, "lines", l.Refused)
-	}
+	return !again
 }
 
 // Forget drops the cached listings of dir and everything below it.
