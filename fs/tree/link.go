@@ -20,10 +20,24 @@ func (t *Tree) Readlink(p string, e conn.Entry) (string, error) {
 	if _, inside := moved(to, strings.TrimSuffix(t.Root(), "/"), ""); !inside || e.Target == "" {
 		return "", &conn.Error{Op: "readlink", Path: p, Outcome: conn.Refused, Err: conn.ErrNotOwner}
 	}
-	if !path.IsAbs(e.Target) {
-		return path.Clean(e.Target), nil // "a/../../x" would leave the tree if a is a link
+	verbatim := path.Clean(e.Target) // "a/../../x" would leave the tree if a is a link
+	if !path.IsAbs(e.Target) && ups(verbatim) <= depth(t.Root(), dir) {
+		return verbatim, nil
 	}
+	// The server's ".." stops at its root; the local one would go on, out of the mount.
 	return relative(dir, to), nil
+}
+
+// ups counts the ".." in front of a clean relative path.
+func ups(p string) int { return strings.Count(p+"/", "../") }
+
+// depth counts the components of dir below root.
+func depth(root, dir string) int {
+	rest := strings.Trim(strings.TrimPrefix(dir, root), "/")
+	if rest == "" {
+		return 0
+	}
+	return strings.Count(rest, "/") + 1
 }
 
 // relative returns the way from the directory dir to p, both absolute and clean.

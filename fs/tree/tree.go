@@ -222,7 +222,7 @@ func (t *Tree) load(ctx context.Context, dir string, maxAge time.Duration) (*cac
 			}
 			return t.sharpen(ctx, s, dir, l.Entries)
 		})
-		if err == nil && l.NRefused > 0 {
+		if err == nil && (l.NRefused > 0 || !l.Complete) {
 			t.warn(dir, l)
 		}
 		return l, err
@@ -231,7 +231,10 @@ func (t *Tree) load(ctx context.Context, dir string, maxAge time.Duration) (*cac
 
 // warn logs once for each directory what was refused in its listing.
 func (t *Tree) warn(dir string, l conn.Listing) {
-	if t.firstWarning(dir) {
+	if l.NRefused == 0 && t.firstWarning(dir) {
+		t.log.Warn("the server cut (truncated) the listing of a directory: names that are missing are found only by name",
+			"directory", dir, "entries", len(l.Entries))
+	} else if t.firstWarning(dir) {
 		t.log.Warn("the server's listing has lines that cannot be used; the other entries are shown",
 			"directory", dir, "refused", l.NRefused, "lines", l.Refused)
 	}

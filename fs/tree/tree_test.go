@@ -331,6 +331,9 @@ func TestReadlinkIsContained(t *testing.T) {
 		{"/d/link", "/d", "."},
 		{"/d/link", "a/../../x", "../x"}, // a may be a link itself
 		{"/d/link", "", ""},
+		{"/link", "../../../../etc/passwd", "etc/passwd"}, // ".." stops at the server's root, and so it must here
+		{"/d/link", "../../x", "../x"},
+		{"/d/link", "..x/../y", "y"},
 	} {
 		got, err := tr.Readlink(c.at, conn.Entry{Kind: conn.KindSymlink, Target: c.target})
 		if got != c.want || (err != nil) != (c.want == "") {
@@ -359,8 +362,10 @@ func TestReadlinkNeverLeavesTheRoot(t *testing.T) {
 			t.Errorf("%s: %q, %v", target, got, err)
 		}
 	}
-	if got, err := tr.Readlink("/sub/link", conn.Entry{Kind: conn.KindSymlink, Target: "/sub/d"}); err != nil || got != "d" {
-		t.Errorf("%q, %v", got, err)
+	for target, want := range map[string]string{"/sub/d": "d", "../sub/d": "d", "d": "d"} {
+		if got, err := tr.Readlink("/sub/link", conn.Entry{Kind: conn.KindSymlink, Target: target}); err != nil || got != want {
+			t.Errorf("%s: %q, %v; want %q", target, got, err, want)
+		}
 	}
 }
 
