@@ -100,12 +100,12 @@ func (h *Handle) Flush(ctx context.Context) error {
 		return nil
 	case h.gen <= f.sentGen: // nothing came through this handle that the server has not
 		defer f.mu.Unlock()
-		if f.emptied && !f.onServer {
+		if f.emptied && !f.onServer && f.job == nil {
 			return f.sealLocked() // a file that was only created outlives us; one that was emptied does not yet
 		}
 		return nil
 	}
-	if wait := resendAfter - time.Since(f.sentAt); h.sent && wait > 0 && f.failed == 0 && f.copy.Complete() {
+	if wait := resendAfter - time.Since(f.sentAt); h.sent && wait > 0 && f.failed == 0 && f.job == nil && f.copy.Complete() {
 		err := f.sealLocked()
 		s := f.sealed
 		f.retryLocked(wait)

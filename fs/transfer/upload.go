@@ -78,13 +78,15 @@ func (f *File) waitTurnLocked(ctx context.Context) error {
 }
 
 // askLocked makes what is in the copy now the version to upload. It is sealed
-// at once, before anybody writes on, unless a part of it must be fetched first.
+// at once, before anybody writes on, unless a part of it must be fetched first,
+// or the version that it is to replace is just being uploaded: a crash must
+// find in the journal which version the server can have.
 func (f *File) askLocked() {
 	if f.isSealedLocked(f.copy.Generation()) {
 		return
 	}
 	f.asked = true
-	if f.copy.Complete() {
+	if f.copy.Complete() && f.job == nil {
 		if err := f.sealLocked(); err != nil {
 			f.m.log.Warn("the journal cannot be written", "path", f.path, "error", err) // the upload will try again
 		}
