@@ -59,7 +59,7 @@ func seesSecond(m *mounted) error {
 
 // TestForeignChanges: what others change on the server shows after --dir-ttl.
 func TestForeignChanges(t *testing.T) {
-	for _, k := range allServers {
+	for _, k := range bothServers {
 		t.Run(string(k), func(t *testing.T) {
 			s := startServer(t, k)
 			foreignFiles(t, s)
@@ -67,14 +67,13 @@ func TestForeignChanges(t *testing.T) {
 			seeFirst(t, m)
 			changeAll(t, s)
 			eventually(t, 6*time.Second, func() error { return seesSecond(m) })
-			the.found.ended(t, "")
 		})
 	}
 }
 
 // TestRefresh: with a long --dir-ttl, refresh shows the changes at once.
 func TestRefresh(t *testing.T) {
-	for _, k := range allServers {
+	for _, k := range bothServers {
 		t.Run(string(k), func(t *testing.T) {
 			s := startServer(t, k)
 			foreignFiles(t, s)
@@ -92,7 +91,7 @@ func TestRefresh(t *testing.T) {
 // TestDeferredUpload: a version that close(2) called safe but left for later
 // is what the server gets, though the next program is already writing.
 func TestDeferredUpload(t *testing.T) {
-	for _, k := range allServers {
+	for _, k := range bothServers {
 		t.Run(string(k), func(t *testing.T) {
 			s := startServer(t, k)
 			m := mount(t, s)

@@ -194,7 +194,7 @@ func TestAnonymous(t *testing.T) {
 
 // TestRemoteFolder: the URL may name any folder, escaped.
 func TestRemoteFolder(t *testing.T) {
-	for _, k := range allServers {
+	for _, k := range bothServers {
 		t.Run(string(k), func(t *testing.T) {
 			s := startServer(t, k)
 			putDir(t, s.Served+"/a b")
