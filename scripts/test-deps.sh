@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 scripts/need.sh \
   gcc=gcc /usr/include/stdio.h=libc6-dev fusermount3=fuse3 git=git curl=curl \
   proftpd=proftpd-core /usr/lib/proftpd/mod_tls.so=proftpd-mod-crypto \
-  mountpoint=util-linux ps=procps tar=tar sed=sed find=findutils \
+  mountpoint=util-linux ps=procps tar=tar sed=sed find=findutils python3=python3 \
   /usr/bin/pydoc3=python3
 
 # unpack PACKAGE FILE: unless .cache/servers/PACKAGE has the file.
