@@ -1,9 +1,8 @@
 # make demo: try ftpfs on a server of its own.  make test: check everything.
-# make soak: a mixed load for ten minutes, or SOAK=1h, on servers that are
-# restarted every 20 s. All install what they lack on a Debian machine, as root.
+# Both install what they lack on a Debian machine, as root.
 SHELL := /bin/bash
 
-.PHONY: build demo test check soak
+.PHONY: build demo test check
 
 build:
 	go build -o bin/ftpfs ./cmd/ftpfs
@@ -19,9 +18,3 @@ test:
 
 check:
 	@scripts/check.sh
-
-SOAK ?= 10m
-
-soak:
-	@scripts/test-deps.sh
-	FTPFS_SOAK=$(SOAK) PATH=$$PATH:/usr/sbin:/sbin go test -race -count=1 -timeout 0 -v -run '^TestSoak$$' ./integration
