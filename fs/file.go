@@ -35,6 +35,9 @@ var (
 func (n *node) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
 	ctx, done := grace(ctx)
 	defer done()
+	if n.isGone() {
+		return nil, 0, syscall.ESTALE // the kernel looks the path up again
+	}
 	t, err := n.m.transfer.Open(ctx, n.path(), transfer.How{
 		Write:    flags&syscall.O_ACCMODE != syscall.O_RDONLY,
 		Truncate: flags&syscall.O_TRUNC != 0,

@@ -158,9 +158,11 @@ func (n *node) Getattr(ctx context.Context, fh gofs.FileHandle, out *fuse.AttrOu
 	ctx, done := grace(ctx)
 	defer done()
 	if h, ok := fh.(*handle); ok {
-		if a := h.t.Attr(); a.Unlinked {
+		if a := h.t.Attr(); a.Unlinked || n.isGone() {
 			n.m.fillAttr(conn.Entry{Kind: conn.KindFile, Size: a.Size, Time: a.Time, Mode: a.Mode, HasMode: a.HasMode}, &out.Attr)
-			out.Nlink = 0
+			if a.Unlinked {
+				out.Nlink = 0
+			}
 			return 0
 		}
 	}
