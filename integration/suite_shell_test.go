@@ -3,9 +3,11 @@
 package integration
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // shellCases are what a shell does to files and folders.
@@ -94,6 +96,13 @@ func copyPreserve(t *testing.T, e env) {
 	must(t, os.WriteFile(src+"/f", []byte("content"), 0o640))
 	sh(t, src, "touch -d '2021-02-03 04:05:06' f; touch -d '2011-12-13 14:15:16' g; chmod 755 g")
 	sh(t, e.Dir, "cp -p "+src+"/f f; cp -a "+src+"/f a; cp -p "+src+"/g g")
+	eventually(t, 10*time.Second, func() error { // an empty file reaches the server a moment after its close
+		st, err := os.Stat(e.served("g"))
+		if err == nil && (st.Mode().Perm() != 0o755 || st.ModTime().Unix() != 1323785716) {
+			err = fmt.Errorf("g is %v %v", st.Mode(), st.ModTime())
+		}
+		return err
+	})
 	for _, dir := range []string{e.Dir, e.Served} {
 		equal(t, dir, sh(t, dir, "stat -c '%n %a %s %Y' a f g"),
 			"a 640 7 1612325106\nf 640 7 1612325106\ng 755 0 1323785716")
