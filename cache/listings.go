@@ -101,6 +101,27 @@ func (l *Listings) Load(ctx context.Context, dir string, maxAge time.Duration,
 	}
 }
 
+// Prefetch loads dir for who may want it soon, unless a listing younger than
+// maxAge is cached or a load is under way. load runs in the caller's goroutine.
+// It is cancelled when ctx ends, unless somebody else waits for it by then.
+func (l *Listings) Prefetch(ctx context.Context, dir string, maxAge time.Duration,
+	load func(context.Context) (conn.Listing, error)) error {
+	l.mu.Lock()
+	if d, ok := l.dirs.Peek(dir); ok && d.Age() < maxAge || l.flights[dir] != nil {
+		l.mu.Unlock()
+		return nil
+	}
+	f := &flight{done: make(chan struct{}), waiters: 1}
+	l.flights[dir] = f
+	var flightCtx context.Context
+	flightCtx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	l.mu.Unlock()
+	stop := context.AfterFunc(ctx, func() { l.leave(dir, f) })
+	defer stop()
+	l.fly(flightCtx, dir, f, load)
+	return f.err
+}
+
 // fly runs load and stores what it gave unless f was made stale meanwhile.
 func (l *Listings) fly(ctx context.Context, dir string, f *flight,
 	load func(context.Context) (conn.Listing, error)) {

@@ -189,23 +189,16 @@ func (p *Pool) openLocked() int {
 }
 
 // admitsLocked tells whether class may have one more session now: transfers
-// leave one for metadata, background work leaves half.
+// and background work leave one for metadata.
 func (p *Pool) admitsLocked(class Class) bool {
 	if class == Metadata || p.limit < 2 {
 		return len(p.leases)+p.dialing[Metadata]+p.dialing[Transfer]+p.dialing[Background] < p.limit
 	}
-	streams, background := 0, p.dialing[Background]
+	streams := p.dialing[Transfer] + p.dialing[Background]
 	for l := range p.leases {
 		if l.class != Metadata {
 			streams++
 		}
-		if l.class == Background {
-			background++
-		}
-	}
-	streams += p.dialing[Transfer] + p.dialing[Background]
-	if class == Background && background >= max(1, p.limit/2) {
-		return false
 	}
 	return streams < p.limit-1
 }

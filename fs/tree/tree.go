@@ -40,6 +40,7 @@ type Tree struct {
 	ttl  time.Duration
 	log  *slog.Logger
 	dirs *cache.Listings
+	walk *walker
 
 	mu       sync.Mutex
 	root     string                           // until found, what it is on most servers; guarded by mu
@@ -61,9 +62,10 @@ func New(ctx context.Context, pool *conn.Pool, dir string, o Options) (*Tree, er
 		shown: make(map[string]map[string]conn.Entry), writable: make(map[string]struct{}), warned: make(map[string]struct{}),
 	}
 	t.dirs = cache.NewListings(maxEntries, t.ttl)
+	t.walk = newWalker(t)
 	_, err := t.findRoot(ctx)
 	if err == nil {
-		_, err = t.List(ctx, t.Root())
+		_, err = t.load(ctx, t.Root(), t.ttl)
 		t.dirs.Forget(t.Root()) // who mounts and then looks wants what is there now
 	}
 	if o.Delay && (errors.Is(err, conn.ErrHostDown) || errors.Is(err, conn.ErrTimeout)) {
@@ -83,6 +85,7 @@ func (t *Tree) List(ctx context.Context, dir string) ([]conn.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.walk.entered(dir)
 	// What reached the server while it was being listed may be missing in the listing, and is not shown any more.
 	return t.overlaid(dir, d.Entries(), before), nil
 }
@@ -214,19 +217,33 @@ func (t *Tree) load(ctx context.Context, dir string, maxAge time.Duration) (*cac
 	if err := t.reach(ctx); err != nil {
 		return nil, err
 	}
-	return t.dirs.Load(ctx, dir, maxAge, func(ctx context.Context) (l conn.Listing, err error) {
-		err = t.pool.Run(ctx, conn.Metadata, conn.Repeatable, func(ctx context.Context, s conn.Session) error {
-			l, err = s.List(ctx, dir)
-			if err != nil {
+	for again := false; ; again = true {
+		ours := false
+		d, err := t.dirs.Load(ctx, dir, maxAge, func(ctx context.Context) (l conn.Listing, err error) {
+			ours = true
+			err = t.pool.Run(ctx, conn.Metadata, conn.Repeatable, func(ctx context.Context, s conn.Session) error {
+				l, err = t.read(ctx, s, dir)
 				return err
-			}
-			return t.sharpen(ctx, s, dir, l.Entries)
+			})
+			return l, err
 		})
-		if err == nil && (l.NRefused > 0 || !l.Complete) {
-			t.warn(dir, l)
+		// A listing ahead that we joined gives up where one of our own is tried on another session.
+		if err == nil || ours || again || ctx.Err() != nil || conn.OutcomeOf(err) == conn.Refused {
+			return d, err
 		}
-		return l, err
-	})
+	}
+}
+
+// read lists dir on s.
+func (t *Tree) read(ctx context.Context, s conn.Session, dir string) (conn.Listing, error) {
+	l, err := s.List(ctx, dir)
+	if err == nil {
+		err = t.sharpen(ctx, s, dir, l.Entries)
+	}
+	if err == nil && (l.NRefused > 0 || !l.Complete) {
+		t.warn(dir, l)
+	}
+	return l, err
 }
 
 // warn logs once for each directory what was refused in its listing.

@@ -26,8 +26,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func start(t *testing.T, files ...string) (*ftptest.Server, *tree.Tree) {
 	t.Helper()
 	s := ftptest.Start(t)
+	makeFiles(t, s.Root, files...)
+	return s, open(t, s)
+}
+
+// makeFiles makes files below root, directories where names end in "/". A
+// file holds its name.
+func makeFiles(t *testing.T, root string, files ...string) {
+	t.Helper()
 	for _, f := range files {
-		p := filepath.Join(s.Root, f)
+		p := filepath.Join(root, f)
 		var err error
 		if strings.HasSuffix(f, "/") {
 			err = os.MkdirAll(p, 0o755)
@@ -38,7 +46,6 @@ func start(t *testing.T, files ...string) (*ftptest.Server, *tree.Tree) {
 			t.Fatal(err)
 		}
 	}
-	return s, open(t, s)
 }
 
 func open(t *testing.T, s *ftptest.Server) *tree.Tree {

@@ -1,0 +1,171 @@
+package tree_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ftpfs/conn"
+	"ftpfs/conn/ftp"
+	"ftpfs/conn/ftptest"
+	"ftpfs/fs/tree"
+)
+
+const rtt = 20 * time.Millisecond
+
+// distant runs fn in a bubble, with a server that is rtt away and holds the
+// files. The tree has sessions at most.
+func distant(t *testing.T, sessions int, files []string, fn func(s *ftptest.Server, tr *tree.Tree)) {
+	t.Helper()
+	root := t.TempDir()
+	makeFiles(t, root, files...)
+	synctest.Test(t, func(t *testing.T) {
+		s := ftptest.Start(t, ftptest.WithNetwork(ftptest.NewNetwork(rtt)), ftptest.WithRoot(root))
+		cfg, err := conn.ParseURL(s.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Dial = s.Dial
+		pool := conn.NewPool(ftp.Dialer(cfg), conn.PoolOptions{Max: sessions})
+		defer pool.Close()
+		tr, err := tree.New(context.Background(), pool, "", tree.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.ResetLog()
+		fn(s, tr)
+		time.Sleep(time.Minute) // what is listed ahead comes to its end
+		synctest.Wait()
+	})
+}
+
+// folders returns 1 + n + n*n directories, with a file in each.
+func folders(n int) (files []string) {
+	for i := range n {
+		files = append(files, fmt.Sprintf("top/d%02d/f", i))
+		for j := range n {
+			files = append(files, fmt.Sprintf("top/d%02d/e%02d/f", i, j))
+		}
+	}
+	return files
+}
+
+// find lists dir and all below it, as find does, and returns their number.
+func find(t *testing.T, tr *tree.Tree, dir string) int {
+	t.Helper()
+	entries, err := tr.List(context.Background(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 1
+	for _, e := range entries {
+		if e.Kind == conn.KindDir {
+			n += find(t, tr, path.Join(dir, e.Name))
+		}
+	}
+	return n
+}
+
+// A walk over N directories takes as long as all sessions but the one that is
+// kept for who waits need for their listings, and each is listed once.
+func TestWalkIsListedAhead(t *testing.T) {
+	const sessions, inAll = 8, 111
+	distant(t, sessions, folders(10), func(s *ftptest.Server, tr *tree.Tree) {
+		began := time.Now()
+		if n := find(t, tr, "/top"); n != inAll {
+			t.Errorf("found %d directories", n)
+		}
+		took := time.Since(began)
+		const perListing, start = 4 * rtt, 7*rtt + 2*4*rtt // login, and what is listed before the walk is known
+		if most := (inAll+sessions-2)/(sessions-1)*perListing + start; took > most {
+			t.Errorf("took %v, want %v at most", took, most)
+		}
+		if n := s.Count("MLSD"); n != inAll {
+			t.Errorf("%d listings of %d directories", n, inAll)
+		}
+		began = time.Now()
+		find(t, tr, "/top")
+		if again := time.Since(began); again != 0 || s.Count("MLSD") != inAll {
+			t.Errorf("again: took %v, %d listings", again, s.Count("MLSD"))
+		}
+	})
+}
+
+// Who lists one directory gets no others listed, and a walk that stops is
+// followed no further than the bound.
+func TestWalkThatStops(t *testing.T) {
+	distant(t, 8, folders(10), func(s *ftptest.Server, tr *tree.Tree) {
+		list := func(dir string) {
+			t.Helper()
+			if _, err := tr.List(context.Background(), dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+		list("/top")
+		time.Sleep(time.Minute)
+		if n := s.Count("MLSD"); n != 1 {
+			t.Errorf("%d listings of one directory", n)
+		}
+		s.ResetLog()
+		list("/top")
+		list("/top/d00")
+		time.Sleep(time.Minute)
+		if n := s.Count("MLSD"); n < 10 || n > 2+32 {
+			t.Errorf("%d listings after a walk that stopped", n)
+		}
+	})
+}
+
+// A listing ahead that hangs is given up when the walk stops.
+func TestWalkIsCancelled(t *testing.T) {
+	distant(t, 8, folders(3), func(s *ftptest.Server, tr *tree.Tree) {
+		defer s.Fault(ftptest.StallData("MLSD", 0).OnArg("/top/d01"))()
+		ctx := context.Background()
+		for _, dir := range []string{"/top", "/top/d00"} {
+			if _, err := tr.List(ctx, dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		s.ResetLog()
+		if n := find(t, tr, "/top/d00"); n != 4 || s.Count("MLSD") != 0 {
+			t.Errorf("%d directories, %d listings", n, s.Count("MLSD"))
+		}
+	})
+}
+
+// A session that ends while it lists ahead is no error of who waits for that.
+func TestWalkOverBrokenSessions(t *testing.T) {
+	distant(t, 4, folders(4), func(s *ftptest.Server, tr *tree.Tree) {
+		defer s.Fault(ftptest.DropBefore("MLSD").Times(5).OnSession(2))()
+		defer s.Fault(ftptest.DropBefore("MLSD").Times(5).OnSession(3))()
+		if n := find(t, tr, "/top"); n != 21 {
+			t.Errorf("found %d directories", n)
+		}
+	})
+}
+
+// A directory that vanishes, or cannot be read, in the middle of a walk
+// concerns nobody else, and is tried once.
+func TestDirectoryVanishesInAWalk(t *testing.T) {
+	distant(t, 4, folders(4), func(s *ftptest.Server, tr *tree.Tree) {
+		list := func(dir string) error { _, err := tr.List(context.Background(), dir); return err }
+		if err := list("/top"); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(filepath.Join(s.Root, "top/d01")); err != nil {
+			t.Fatal(err)
+		}
+		for dir, gone := range map[string]bool{"/top/d00": false, "/top/d01": true, "/top/d02": false} {
+			if err := list(dir); (err != nil) != gone {
+				t.Errorf("%s: %v", dir, err)
+			}
+		}
+	})
+}
