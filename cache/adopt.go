@@ -51,6 +51,7 @@ func (s *Store) Adopt() ([]*Store, error) {
 		if a == nil {
 			continue
 		}
+		errs = append(errs, s.inherit(a))
 		if a.index.empty() {
 			errs = append(errs, a.Close())
 			continue

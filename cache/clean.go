@@ -7,13 +7,15 @@ type kept struct {
 	path    string
 	version conn.Version
 	gen     uint64
+	racy    bool // another version can have the same size and time
 }
 
 // Keep makes c, whose bytes are those of version on the server, the clean
 // copy of path, in place of another one. When nobody uses it, it stays on the disk until
 // Options.CacheSize needs its place or the path is written, renamed over,
-// unlinked or forgotten. A copy with unsealed changes is not kept.
-func (s *Store) Keep(path string, version conn.Version, c *Copy) {
+// unlinked or forgotten. A whole one is there for the next mount, too, unless it is
+// racy: a later version could have the same size and time. A copy with unsealed changes is not kept.
+func (s *Store) Keep(path string, version conn.Version, racy bool, c *Copy) {
 	s.mu.Lock()
 	defer s.unlock()
 	if _, dirty := s.index.marks[c.data.id]; dirty || s.closed || c.data.frozen() {
@@ -25,8 +27,9 @@ func (s *Store) Keep(path string, version conn.Version, c *Copy) {
 	if c.kept != nil {
 		delete(s.kept, c.kept.path)
 	}
-	c.kept = &kept{path, version, c.gen.Load()}
+	c.kept = &kept{path, version, c.gen.Load(), racy}
 	s.kept[path] = c
+	s.recordLocked(c, false)
 }
 
 // Reuse returns the clean copy of path if its version can be version
@@ -85,6 +88,9 @@ func (s *Store) renameKeptLocked(oldPath, newPath string) {
 	for _, c := range moved {
 		c.kept.path = newPath + c.kept.path[len(oldPath):]
 		s.kept[c.kept.path] = c
+		if k, ok := s.index.keeps[c.data.id]; ok {
+			s.recordLocked(c, k.synced)
+		}
 	}
 }
 
@@ -110,11 +116,7 @@ func (s *Store) idleLocked(c *Copy) {
 	s.busyLocked(c)
 	s.idle.Add(c, n)
 	s.idleBytes += n
-	for s.idleBytes > s.cacheSize {
-		old, n, _ := s.idle.RemoveOldest()
-		s.idleBytes -= n
-		s.dropKeptLocked(old)
-	}
+	s.shrinkLocked(s.idleBytes - s.cacheSize)
 }
 
 // busyLocked takes c off the list of copies that can be evicted.
@@ -132,6 +134,7 @@ func (s *Store) dropKeptLocked(c *Copy) {
 	}
 	delete(s.kept, c.kept.path)
 	c.kept = nil
+	s.unrecordLocked(c)
 	s.busyLocked(c)
 	if c.refs == 0 {
 		s.disposeLocked(c)

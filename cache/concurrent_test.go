@@ -80,7 +80,7 @@ func keepSome(s *Store) error {
 	if err != nil {
 		return err
 	}
-	s.Keep(v.Path(), conn.Version{State: conn.Present}, c)
+	s.Keep(v.Path(), conn.Version{State: conn.Present}, false, c)
 	s.Usage()
 	return errors.Join(c.Retain().Close(), c.Close())
 }

@@ -46,6 +46,9 @@ type File interface {
 	Size() (int64, error)
 	// Bytes returns how much the file takes on the disk; holes are free.
 	Bytes() (int64, error)
+	// Punch makes a hole of n bytes at off, which then reads as zeros and takes
+	// no room. errors.ErrUnsupported where the file system cannot.
+	Punch(off, n int64) error
 	// CloneFrom makes the file, which must be empty and of the same Disk, a
 	// copy of the first n bytes of from, which has at least that many. Blocks
 	// are shared where the file system can, and holes stay holes as well as possible.

@@ -23,7 +23,8 @@
 // # What survives
 //
 // A version that was sealed survives the death of the process; one that was
-// synced survives a power cut. Which of the two happened is told by the boot
+// synced survives a power cut. A clean copy that is whole survives both, as far as
+// the time allows to make it durable, and serves the next mount (keep.go). Which of the two happened is told by the boot
 // id in the journal. Changes that were never sealed are never uploaded: what
 // is found of them goes to the recovery folder.
 //

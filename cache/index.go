@@ -19,6 +19,8 @@ type index struct {
 	nodes    map[uint64]*node
 	versions map[uint64]*Sealed // pending ones, and shadows (Sealed.shadow)
 	marks    map[uint64]mark    // by file
+	keeps    map[uint64]keep    // clean copies, by file
+	uses     uint64             // counts uses of keeps
 	next     uint64             // no id from here on is used
 }
 
@@ -28,6 +30,7 @@ func newIndex() *index {
 		nodes:    map[uint64]*node{rootID: root},
 		versions: make(map[uint64]*Sealed),
 		marks:    make(map[uint64]mark),
+		keeps:    make(map[uint64]keep),
 		next:     rootID + 1,
 	}
 }
@@ -110,6 +113,12 @@ func (x *index) apply(r record) (ended []*Sealed, err error) {
 		return x.applyNode(r)
 	case "dirty", "clean":
 		return nil, x.applyMark(r)
+	case "keep":
+		x.applyKeep(r)
+		return nil, nil
+	case "drop":
+		delete(x.keeps, r.File)
+		return nil, nil
 	case "seal":
 		return x.applySeal(r)
 	case "sync", "base", "try", "end":
@@ -247,6 +256,7 @@ func (x *index) applyMark(r record) error {
 		return fmt.Errorf("journal: dirty mark of unknown node %d", r.Node)
 	}
 	n.dirty++ // before unmark, which prunes
+	delete(x.keeps, r.File)
 	x.unmark(r.File)
 	x.unmark(r.Old)
 	x.marks[r.File] = mark{n, r.Missing}
@@ -275,6 +285,7 @@ func (x *index) applySeal(r record) (ended []*Sealed, err error) {
 	old := n.version
 	n.version = v
 	x.unmark(r.File)
+	delete(x.keeps, r.File)
 	if old != nil {
 		ended = x.supersede(old, v)
 	}
@@ -334,7 +345,7 @@ func (x *index) records() (recs []record) {
 		m := x.marks[file]
 		recs = append(recs, record{Op: "dirty", Node: m.node.id, File: file, Missing: m.missing})
 	}
-	return recs
+	return append(recs, x.keepRecords()...)
 }
 
 // records returns what makes v in a journal.

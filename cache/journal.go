@@ -43,6 +43,9 @@ import (
 //	{"op":"base","id":V,"base":{…}}               V is now made from another base; earlier attempts are settled
 //	{"op":"try","id":V,"node":N}                  an upload of V begins, to the temporary file N if that is given
 //	{"op":"end","id":V,"node":N}                  V is on the server, given up, or in the recovery folder; N is gone
+//	{"op":"keep","file":F,"name":PATH,"base":{…}} copies/F is the whole of PATH in the version "base", and clean;
+//	                      "synced":true: durably so. "dirty" and "seal" of F end that, as does
+//	{"op":"drop","file":F}                        … F is a clean copy no more
 //	{"op":"temp","id":N}                          N is a temporary file of ours that may be on the server
 //	{"op":"notemp","id":N}                        … not any more
 //
@@ -77,6 +80,7 @@ type record struct {
 	Time    *instant    `json:"time,omitempty"`
 	Mode    *uint32     `json:"mode,omitempty"` // io/fs.FileMode
 	Tried   bool        `json:"tried,omitempty"`
+	Synced  bool        `json:"synced,omitempty"`
 }
 
 func (r *record) setName(name string) {

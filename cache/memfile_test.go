@@ -127,6 +127,15 @@ func (f *memFile) Size() (int64, error) {
 
 func (f *memFile) Bytes() (int64, error) { return f.Size() }
 
+func (f *memFile) Punch(off, n int64) error {
+	err := f.enter(true)
+	defer f.leave()
+	if err == nil {
+		clear(f.n.data[min(off, int64(len(f.n.data))):min(off+n, int64(len(f.n.data)))])
+	}
+	return err
+}
+
 func (f *memFile) CloneFrom(from File, n int64) error {
 	err := f.enter(true)
 	defer f.leave()

@@ -56,8 +56,12 @@ func (s *Store) Dirty(path string, c *Copy) error {
 	}
 	id, recs := s.index.reach(path)
 	recs = append(recs, record{Op: "dirty", Node: id, File: d.id, Missing: d.allMissing(c.size.Load())})
+	durable := s.index.keeps[d.id].synced
 	if _, err := s.logLocked(recs...); err != nil {
 		return err
+	}
+	if durable { // a power cut must not bring it back as a clean copy with other bytes
+		d.settle.Store(s.journal.written.Load())
 	}
 	s.dropKeptLocked(c)
 	return nil

@@ -91,6 +91,9 @@ func (f osFile) Bytes() (int64, error) {
 	return info.Size(), nil
 }
 
+// Punch implements File. Some file systems cannot.
+func (f osFile) Punch(off, n int64) error { return punch(f.File, off, n) }
+
 func (f osFile) CloneFrom(from File, n int64) error {
 	src, ok := from.(osFile)
 	if !ok {

@@ -45,3 +45,8 @@ func copySparse(dst, src *os.File, n int64) error {
 	}
 	return nil
 }
+
+// punch gives the blocks of a range back to the file system.
+func punch(f *os.File, off, n int64) error {
+	return unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
+}

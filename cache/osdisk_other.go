@@ -29,3 +29,6 @@ func reflink(_, _ *os.File) error { return errors.ErrUnsupported }
 
 // copySparse copies the first n bytes of src, leaving out blocks of zeros.
 func copySparse(dst, src *os.File, n int64) error { return copyRange(dst, src, 0, n) }
+
+// punch is only known on Linux.
+func punch(_ *os.File, _, _ int64) error { return errors.ErrUnsupported }

@@ -41,13 +41,16 @@ func (s *Store) restore() error {
 	}
 	boot := s.disk.Boot()
 	left := s.selectMarked(sizes) // first: they want their files whole
-	left = append(left, s.selectPending(sizes, boot != "" && boot == rp.header.Boot)...)
+	sameBoot := boot != "" && boot == rp.header.Boot
+	left = append(left, s.selectPending(sizes, sameBoot)...)
 	if rp.damaged {
+		clear(s.index.keeps)
 		s.log.Warn("the journal is damaged; what it does not explain is in the recovery folder", "dir", s.dir)
 		left = append(left, s.selectUnknown(sizes, rp.names)...)
 	}
 	s.loadLocked(sizes)
-	s.mu.Unlock()
+	s.reviveLocked(sizes, sameBoot)
+	s.unlock()
 	if err := s.salvage(left, sizes); err != nil {
 		return err
 	}

@@ -188,7 +188,7 @@ func (s *Store) Usage() (copies int, bytes int64) {
 }
 
 // Close gives the mount's folder up. Unsealed changes go to the recovery
-// folder. If nothing is pending, the folder is removed with all copies; else
+// folder. If nothing is pending and no clean copy is kept, the folder is removed; else
 // the journal and what it needs stay for a later Adopt. Copies and readers still open fail with
 // fs.ErrClosed afterwards. Only the first call does anything.
 func (s *Store) Close() error {
@@ -197,6 +197,10 @@ func (s *Store) Close() error {
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil
+	}
+	if len(s.index.keeps) > 0 {
+		s.syncKeptLocked()
+		errs = append(errs, s.rewriteLocked())
 	}
 	s.closed = true
 	for _, file := range slices.Sorted(maps.Keys(s.files)) {
@@ -212,7 +216,7 @@ func (s *Store) Close() error {
 		}
 	}
 	errs = append(errs, s.journal.close())
-	if s.index.empty() {
+	if s.index.empty() && len(s.index.keeps) == 0 {
 		errs = append(errs, retire(s.disk, s.dir))
 	}
 	return errors.Join(append(errs, s.unlockFolder())...)
@@ -221,6 +225,9 @@ func (s *Store) Close() error {
 // neededLocked reports whether the journal needs the file of d.
 func (s *Store) neededLocked(d *data) bool {
 	if _, dirty := s.index.marks[d.id]; dirty {
+		return true
+	}
+	if _, clean := s.index.keeps[d.id]; clean {
 		return true
 	}
 	for v := range d.guards {

@@ -183,7 +183,7 @@ func TestCleanCopies(t *testing.T) {
 	v2 := conn.Version{State: conn.Present, Size: 4, Time: time.Unix(200, 0), Precision: time.Second}
 	keep := func(p string) {
 		c := newCopy(t, s, "1234")
-		s.Keep(p, v1, c)
+		s.Keep(p, v1, false, c)
 		must(t, c.Close())
 	}
 	has := func(p string, v conn.Version, want bool) {
@@ -235,7 +235,7 @@ func TestCleanCopies(t *testing.T) {
 	c := newCopy(t, s, "1234")
 	sealed, err := s.Seal("/s", c, Attrs{})
 	must(t, err)
-	s.Keep("/s", v1, c)
+	s.Keep("/s", v1, false, c)
 	must(t, c.Close())
 	keep("/h")
 	keep("/i")
@@ -345,7 +345,7 @@ func TestDeathOnDisk(t *testing.T) {
 	_, err := c.WriteAt([]byte("D"), 0)
 	must(t, err)
 	clean := newCopy(t, s, "C")
-	s.Keep("/d/clean", conn.Version{State: conn.Present}, clean)
+	s.Keep("/d/clean", conn.Version{State: conn.Present}, false, clean)
 	must(t, clean.Close())
 	must(t, s.abandon())
 

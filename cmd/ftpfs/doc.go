@@ -27,8 +27,9 @@ Either way a start that fails leaves nothing mounted.
 	                        $XDG_CACHE_HOME/ftpfs, else ~/.cache/ftpfs, for
 	                        root without a home /var/cache/ftpfs
 	--cache-size SIZE       bytes of copies to keep, with K, M, G or T (powers
-	                        of 1024); default 10G. What is not uploaded yet is
-	                        kept whatever its size
+	                        of 1024), also for the next mount; default 10G or
+	                        a tenth of the free space, the smaller. What is not
+	                        uploaded yet is kept whatever its size
 	--dir-ttl TIME          how long a listing is trusted; default 30s
 	--max-connections N     sessions at the server at most, 1 to 64; default 8
 	--password-file FILE    the first line is the password

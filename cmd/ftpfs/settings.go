@@ -18,8 +18,8 @@ type settings struct {
 	Server     portableConfig
 	Mountpoint string // absolute, without symbolic links
 
-	CacheDir       string // absolute
-	CacheSize      sizeValue
+	CacheDir       string    // absolute
+	CacheSize      sizeValue // 0: as much as fits, see cache.FitSize
 	DirTTL         time.Duration
 	MaxConnections int
 	PasswordFile   string
@@ -73,7 +73,6 @@ func (s *settings) marshal() ([]byte, error) { return json.Marshal(s) }
 func defaultSettings() *settings {
 	return &settings{
 		CacheDir:       defaultCacheDir(os.Getenv, os.Getuid()),
-		CacheSize:      10 << 30,
 		DirTTL:         30 * time.Second,
 		MaxConnections: 8,
 		Timeout:        conn.DefaultTimeout,
@@ -102,7 +101,7 @@ func defaultCacheDir(getenv func(string) string, uid int) string {
 func (s *settings) register(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.StringVar(&s.CacheDir, "cache-dir", s.CacheDir, "keep copies and the journal of writes in `DIR`")
-	f.Var(&s.CacheSize, "cache-size", "bytes of copies to keep (units K, M, G, T)")
+	f.Var(&s.CacheSize, "cache-size", "bytes of copies to keep (units K, M, G, T; default: 10G or a tenth of the free space, the smaller)")
 	f.Var(secondsValue{&s.DirTTL, 0}, "dir-ttl", "how long a directory listing is trusted")
 	f.IntVar(&s.MaxConnections, "max-connections", s.MaxConnections, "sessions at the server at most, 1 to 64")
 	f.StringVar(&s.PasswordFile, "password-file", "", "read the password from the first line of `FILE`")

@@ -84,7 +84,11 @@ func (m *mounting) start(log *slog.Logger) (_ *life, _ *controlServer, err error
 // openStore opens the cache for the server and tells of what waits in it.
 func (m *mounting) openStore(ctx context.Context, identity string, log *slog.Logger) (*cache.Store, error) {
 	s := m.settings
-	store, err := cache.Open(s.CacheDir, identity, cache.Options{CacheSize: int64(s.CacheSize), Log: log})
+	size := int64(s.CacheSize)
+	if size == 0 {
+		size = cache.FitSize(s.CacheDir)
+	}
+	store, err := cache.Open(s.CacheDir, identity, cache.Options{CacheSize: size, Log: log})
 	if err != nil {
 		return nil, failf("cannot use the cache folder %s: %v; choose another --cache-dir", s.CacheDir, err)
 	}

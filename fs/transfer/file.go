@@ -102,9 +102,27 @@ func (f *File) parkLocked() {
 	case f.unlinked || f.store != f.m.store:
 		c.Close()
 	default:
-		f.store.Keep(f.path, f.entry.Version(), c)
+		ours, racy := c.Generation() > 0, f.racyLocked()
+		if ours || !racy {
+			f.store.Keep(f.path, f.entry.Version(), racy, c)
+		}
 		c.Close()
 	}
+}
+
+// racyFor is how long after its modification time, and the precision of that,
+// a file can change again and look the same.
+const racyFor = 2 * time.Second
+
+// racyLocked tells whether the server may have another version of the same
+// size and time: the file was too young when we learned of it. The clock is
+// ours, since FTP does not tell the server's.
+func (f *File) racyLocked() bool {
+	known := f.checkedAt
+	if f.sentAt.After(known) {
+		known = f.sentAt
+	}
+	return f.entry.Time.IsZero() || f.entry.Time.Add(f.entry.Precision+racyFor).After(known)
 }
 
 // contentLocked returns the copy, and makes it first if there is none.
