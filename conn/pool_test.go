@@ -22,14 +22,15 @@ type fakeSession struct {
 	srv    *fakeServer
 }
 
-func (s *fakeSession) Home() string                                     { return "/" }
-func (s *fakeSession) List(context.Context, string) (Listing, error)    { return Listing{}, nil }
-func (s *fakeSession) Stat(context.Context, string) (Entry, error)      { return Entry{}, nil }
-func (s *fakeSession) Remove(context.Context, string, Kind) error       { return nil }
-func (s *fakeSession) Rename(context.Context, string, string) error     { return nil }
-func (s *fakeSession) Mkdir(context.Context, string) error              { return nil }
-func (s *fakeSession) Chmod(context.Context, string, fs.FileMode) error { return nil }
-func (s *fakeSession) SetTime(context.Context, string, time.Time) error { return nil }
+func (s *fakeSession) Home() string                                      { return "/" }
+func (s *fakeSession) List(context.Context, string) (Listing, error)     { return Listing{}, nil }
+func (s *fakeSession) Stat(context.Context, string) (Entry, error)       { return Entry{}, nil }
+func (s *fakeSession) Remove(context.Context, string, Kind) error        { return nil }
+func (s *fakeSession) RefusesFull(context.Context, string) (bool, error) { return true, nil }
+func (s *fakeSession) Rename(context.Context, string, string) error      { return nil }
+func (s *fakeSession) Mkdir(context.Context, string) error               { return nil }
+func (s *fakeSession) Chmod(context.Context, string, fs.FileMode) error  { return nil }
+func (s *fakeSession) SetTime(context.Context, string, time.Time) error  { return nil }
 func (s *fakeSession) StatBatch(context.Context, []string) ([]StatResult, error) {
 	return nil, nil
 }

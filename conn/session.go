@@ -50,6 +50,12 @@ type Session interface {
 	// caller's business: some servers' RMD removes trees.
 	Remove(ctx context.Context, path string, kind Kind) error
 
+	// RefusesFull tries out whether Remove of a directory that is not empty is
+	// refused: some servers' RMD removes trees. It makes the directory scratch, whose
+	// name must be free, and one in it, and removes both, in one round trip where
+	// the server can. false is also the answer where the trial told nothing.
+	RefusesFull(ctx context.Context, scratch string) (bool, error)
+
 	// Rename moves from to to; most servers replace a file there.
 	Rename(ctx context.Context, from, to string) error
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ftpfs/conn"
+	"ftpfs/conn/wire"
 )
 
 // timeFormat is that of MDTM and MFMT, always UTC (RFC 3659, 2.3).
@@ -20,6 +21,28 @@ func (s *session) Remove(ctx context.Context, path string, kind conn.Kind) error
 		verb = "RMD"
 	}
 	return s.simple(ctx, verb, path)
+}
+
+// RefusesFull implements conn.Session. The last two commands clean up behind a
+// server that refuses, and are refused by one that does not.
+func (s *session) RefusesFull(ctx context.Context, scratch string) (bool, error) {
+	inner := scratch + "/x"
+	end, err := s.begin(ctx, "MKD", inner)
+	if err != nil {
+		return false, err
+	}
+	defer end()
+	var made, full, emptied wire.Reply
+	p := packet{s: s}
+	p.add("MKD "+scratch, ignore)
+	p.add("MKD "+inner, func(r wire.Reply) { made = r })
+	p.add("RMD "+scratch, func(r wire.Reply) { full = r })
+	p.add("RMD "+inner, func(r wire.Reply) { emptied = r })
+	p.add("RMD "+scratch, ignore)
+	if err := p.send(); err != nil {
+		return false, at("RMD", scratch, conn.OutcomeOf(err), err)
+	}
+	return made.OK() && full.Code >= 500 && emptied.OK(), nil
 }
 
 // Mkdir implements conn.Session. RFC 959 wants 257 for it, some servers say 250.

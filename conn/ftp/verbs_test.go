@@ -194,3 +194,32 @@ func TestEndedContext(t *testing.T) {
 	}
 	wantAlive(t, s)
 }
+
+// What RMD does to a full directory is tried out, and nothing is left of it.
+func TestRefusesFull(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault *ftptest.Fault
+		want  bool
+	}{
+		"refused":              {nil, true},
+		"removed":              {new(ftptest.RemovesTrees()), false},
+		"nothing can be made":  {new(ftptest.Refuse("MKD", 550, "Permission denied")), false},
+		"nothing is removed":   {new(ftptest.Refuse("RMD", 550, "Permission denied")), false},
+		"the inner is removed": {new(ftptest.Refuse("RMD", 550, "Permission denied").OnArg("/d/try")), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv, s := start(t, map[string]string{"d/": ""})
+			if c.fault != nil {
+				defer srv.Fault(*c.fault)()
+			}
+			if got, err := s.RefusesFull(bg, "/d/try"); got != c.want || err != nil {
+				t.Errorf("%v, %v", got, err)
+			}
+			left, _ := os.ReadDir(srv.Root + "/d")
+			if cleaned := len(left) == 0; cleaned != (c.fault == nil || name == "removed" || name == "nothing can be made") {
+				t.Errorf("left: %v", left)
+			}
+			wantAlive(t, s)
+		})
+	}
+}

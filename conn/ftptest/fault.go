@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -216,6 +218,21 @@ func TooManyAtLogin(limit int) Fault {
 		}
 		text := fmt.Sprintf("Sorry, the maximum number of allowed clients (%d) are already connected.", limit)
 		return &server.Reply{Code: 530, Text: text, Close: true}
+	}}
+}
+
+// RemovesTrees is a server whose RMD removes a directory with all that is in
+// it, as that of goftp.io.
+func RemovesTrees() Fault {
+	return Fault{verbs: []string{"RMD"}, command: func(ses *session, a *armed) *server.Reply {
+		dir := filepath.Join(ses.srv.Root, ses.arg)
+		if _, err := os.Stat(dir); err != nil {
+			return &server.Reply{Code: 550, Text: "No such directory"}
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return &server.Reply{Code: 550, Text: err.Error()}
+		}
+		return &server.Reply{Code: 250, Text: "Directory deleted"}
 	}}
 }
 

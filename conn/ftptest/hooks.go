@@ -17,6 +17,7 @@ type session struct {
 
 	greeted bool
 	verb    string
+	arg     string
 	active  []*armed // the faults of the command being executed
 	trail   string   // sent behind the reply that is sent next
 }
@@ -86,7 +87,7 @@ func (ses *session) onCommand(verb, arg string) *server.Reply {
 
 // start chooses the faults of a command and counts them as used.
 func (ses *session) start(verb, arg string) {
-	ses.verb, ses.active = verb, nil
+	ses.verb, ses.arg, ses.active = verb, arg, nil
 	s := ses.srv
 	s.mu.Lock()
 	defer s.mu.Unlock()

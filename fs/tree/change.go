@@ -44,9 +44,8 @@ func (t *Tree) Remove(ctx context.Context, p string) error {
 	return t.remove(ctx, p, e.Kind)
 }
 
-// Rmdir deletes the directory at p if a listing made just before shows that
-// it is empty: some servers' RMD removes whole trees. conn.ErrNotEmpty,
-// conn.ErrNotDir.
+// Rmdir deletes the directory at p if it is empty: see trustsRMD.
+// conn.ErrNotEmpty, conn.ErrNotDir.
 func (t *Tree) Rmdir(ctx context.Context, p string) error {
 	e, err := t.Lookup(ctx, p)
 	if err != nil {
@@ -54,6 +53,11 @@ func (t *Tree) Rmdir(ctx context.Context, p string) error {
 	}
 	if e.Kind != conn.KindDir {
 		return &conn.Error{Op: "RMD", Path: p, Outcome: conn.Refused, Err: conn.ErrNotDir}
+	}
+	if len(t.shownIn(p)) == 0 && t.trustsRMD(ctx, path.Dir(p)) {
+		if err := t.remove(ctx, p, conn.KindDir); !errors.Is(err, conn.ErrNotEmpty) {
+			return err
+		}
 	}
 	d, err := t.afresh(ctx, p)
 	if err != nil {
@@ -66,6 +70,38 @@ func (t *Tree) Rmdir(ctx context.Context, p string) error {
 		return &conn.Error{Op: "RMD", Path: p, Outcome: conn.Refused, Err: conn.ErrNotEmpty}
 	}
 	return t.remove(ctx, p, conn.KindDir)
+}
+
+// rmdTrials is how often it is tried out what RMD does. A trial that fails, for
+// the directory may not be written to, says nothing.
+const rmdTrials = 3
+
+// trustsRMD tells whether the server's RMD is known to refuse directories that
+// are not empty. Some remove whole trees: with them, and while it is not
+// known, only a listing made just before shows that a directory is empty. It
+// is tried out in dir, once for a mount.
+func (t *Tree) trustsRMD(ctx context.Context, dir string) (trusted bool) {
+	t.mu.Lock()
+	trusted, again := t.rmdRefuses, t.rmdTrials < rmdTrials
+	if !trusted && again {
+		t.rmdTrials++
+	}
+	t.mu.Unlock()
+	if trusted || !again {
+		return trusted
+	}
+	err := t.pool.Run(ctx, conn.Metadata, conn.Once, func(ctx context.Context, s conn.Session) (err error) {
+		trusted, err = s.RefusesFull(ctx, path.Join(dir, Temporary("probe")))
+		return err
+	})
+	if err != nil {
+		t.log.Info("what RMD does to a full directory could not be tried out", "directory", dir, "error", err)
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rmdRefuses = t.rmdRefuses || trusted
+	return trusted
 }
 
 func (t *Tree) remove(ctx context.Context, p string, kind conn.Kind) error {

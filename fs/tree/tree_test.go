@@ -193,10 +193,57 @@ func TestDeletingIsCareful(t *testing.T) {
 			t.Errorf("%s: %v", c.name, c.err)
 		}
 	}
-	cost(t, s, "MLSD /d/full") // looked at afresh; nothing was sent that deletes
+	if s.Count("DELE") != 0 || s.Count("RMD") > 4 {
+		t.Errorf("sent %v", s.Log())
+	}
+	s.ResetLog()
 	if err := tr.Rmdir(ctx, "/d/empty"); err != nil {
 		t.Error(err)
 	}
+	cost(t, s, "RMD /d/empty") // the server is known by now to refuse others
+	if got := onDisk(t, s, "d"); !cmp.Equal(got, []string{"file", "full"}) {
+		t.Errorf("left on the server: %v", got)
+	}
+}
+
+// A server whose RMD removes trees is found out, and gets RMD only for what a
+// listing made just before shows to be empty.
+func TestRmdirOfServerThatRemovesTrees(t *testing.T) {
+	s, tr := start(t, "d/full/", "d/empty/", "d/empty2/")
+	defer s.Fault(ftptest.RemovesTrees())()
+	ctx := t.Context()
+	names(t, tr, "/d/full")
+	if err := os.WriteFile(s.Root+"/d/full/f", []byte("somebody else's"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.Rmdir(ctx, "/d/full"); !errors.Is(err, conn.ErrNotEmpty) {
+		t.Errorf("rmdir of a full directory: %v", err)
+	}
+	for _, d := range []string{"/d/empty", "/d/empty2"} {
+		s.ResetLog()
+		if err := tr.Rmdir(ctx, d); err != nil {
+			t.Error(err)
+		}
+		if n := s.Count("MLSD"); n != 1 {
+			t.Errorf("%d listings before RMD %s", n, d)
+		}
+	}
+	if got := onDisk(t, s, "d"); !cmp.Equal(got, []string{"full"}) {
+		t.Errorf("left on the server: %v", got)
+	}
+}
+
+// onDisk returns the names in a directory on the server's disk.
+func onDisk(t *testing.T, s *ftptest.Server, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(s.Root, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
 }
 
 func TestRenameOver(t *testing.T) {
@@ -227,8 +274,11 @@ func TestRenameOver(t *testing.T) {
 
 // A verb whose reply was lost is not repeated; what became of it is looked at.
 func TestLostRepliesAreResolvedByLooking(t *testing.T) {
-	s, tr := start(t, "d/f", "d/g", "d/empty/")
+	s, tr := start(t, "d/f", "d/g", "d/empty/", "d/first/")
 	ctx := t.Context()
+	if err := tr.Rmdir(ctx, "/d/first"); err != nil { // after which RMD is not tried out any more
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		verb string
 		do   func() error
