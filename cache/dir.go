@@ -29,8 +29,9 @@ type Dir struct {
 // minOverlay is the number of changes that are never merged early.
 const minOverlay = 64
 
+// newDir takes l over.
 func newDir(l conn.Listing) *Dir {
-	base := slices.Clone(l.Entries)
+	base := l.Entries
 	slices.SortFunc(base, byName)
 	base = slices.CompactFunc(base, func(a, b conn.Entry) bool { return a.Name == b.Name })
 	return &Dir{complete: l.Complete, filled: time.Now(), base: base, n: len(base)}

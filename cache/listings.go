@@ -39,10 +39,14 @@ type cachedDir struct {
 type flight struct {
 	cancel  context.CancelFunc
 	waiters int           // guarded by Listings.mu
+	early   []conn.Entry  // that have come so far, as far as load tells; guarded by Listings.mu
+	more    chan struct{} // closed and replaced when early grows; guarded by Listings.mu
 	done    chan struct{} // closed once dir and err are set
 	dir     *Dir
 	err     error
 }
+
+func newFlight() *flight { return &flight{more: make(chan struct{}), done: make(chan struct{})} }
 
 // NewListings returns an empty cache for at most maxEntries directory
 // entries; a single directory with more is kept alone. ttl is what TTL
@@ -76,22 +80,10 @@ func (l *Listings) Len() int {
 // all who wait and is not kept.
 func (l *Listings) Load(ctx context.Context, dir string, maxAge time.Duration,
 	load func(context.Context) (conn.Listing, error)) (*Dir, error) {
-	l.mu.Lock()
-	if d, ok := l.dirs.Get(dir); ok && maxAge > 0 && d.Age() < maxAge {
-		l.mu.Unlock()
-		return d.Dir, nil
+	d, f := l.join(ctx, dir, maxAge, func(ctx context.Context, _ func([]conn.Entry)) (conn.Listing, error) { return load(ctx) })
+	if d != nil {
+		return d, nil
 	}
-	f := l.flights[dir]
-	if f == nil {
-		f = &flight{done: make(chan struct{})}
-		l.flights[dir] = f
-		var flightCtx context.Context
-		flightCtx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
-		go l.fly(flightCtx, dir, f, load)
-	}
-	f.waiters++
-	l.mu.Unlock()
-
 	select {
 	case <-f.done:
 		return f.dir, f.err
@@ -99,6 +91,29 @@ func (l *Listings) Load(ctx context.Context, dir string, maxAge time.Duration,
 		l.leave(dir, f)
 		return nil, context.Cause(ctx)
 	}
+}
+
+// join returns the cached listing of dir if it is younger than maxAge, else
+// the load under way, which it begins if there is none. The caller waits for
+// that, or leaves.
+func (l *Listings) join(ctx context.Context, dir string, maxAge time.Duration, load earlyLoad) (*Dir, *flight) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if d, ok := l.dirs.Get(dir); ok && maxAge > 0 && d.Age() < maxAge {
+		return d.Dir, nil
+	}
+	f := l.flights[dir]
+	if f == nil {
+		f = newFlight()
+		l.flights[dir] = f
+		var flightCtx context.Context
+		flightCtx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
+		go l.fly(flightCtx, dir, f, func(ctx context.Context) (conn.Listing, error) {
+			return load(ctx, func(some []conn.Entry) { l.arrived(f, some) })
+		})
+	}
+	f.waiters++
+	return nil, f
 }
 
 // Prefetch loads dir for who may want it soon, unless a listing younger than
@@ -111,7 +126,8 @@ func (l *Listings) Prefetch(ctx context.Context, dir string, maxAge time.Duratio
 		l.mu.Unlock()
 		return nil
 	}
-	f := &flight{done: make(chan struct{}), waiters: 1}
+	f := newFlight()
+	f.waiters = 1
 	l.flights[dir] = f
 	var flightCtx context.Context
 	flightCtx, f.cancel = context.WithCancel(context.WithoutCancel(ctx))

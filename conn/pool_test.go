@@ -22,8 +22,11 @@ type fakeSession struct {
 	srv    *fakeServer
 }
 
-func (s *fakeSession) Home() string                                      { return "/" }
-func (s *fakeSession) List(context.Context, string) (Listing, error)     { return Listing{}, nil }
+func (s *fakeSession) Home() string                                  { return "/" }
+func (s *fakeSession) List(context.Context, string) (Listing, error) { return Listing{}, nil }
+func (s *fakeSession) ListEarly(context.Context, string, func([]Entry)) (Listing, error) {
+	return Listing{}, nil
+}
 func (s *fakeSession) Stat(context.Context, string) (Entry, error)       { return Entry{}, nil }
 func (s *fakeSession) Remove(context.Context, string, Kind) error        { return nil }
 func (s *fakeSession) RefusesFull(context.Context, string) (bool, error) { return true, nil }

@@ -24,6 +24,12 @@ type Session interface {
 	// ErrNotExist, ErrNotDir, ErrPermission.
 	List(ctx context.Context, dir string) (Listing, error)
 
+	// ListEarly is List of a directory that may be large: early gets entries, in
+	// the order of the server, before all have come. They are in the Listing, too,
+	// which may have more that were not given to early. It is not called for
+	// listings of up to EarlyFrom entries.
+	ListEarly(ctx context.Context, dir string, early func([]Entry)) (Listing, error)
+
 	// Stat asks for size and time of one file in one round trip (SIZE and
 	// MDTM in one packet, or MLST). For directories it returns KindDir where
 	// the server can tell, else ErrNotExist or ErrIsDir.
@@ -82,6 +88,10 @@ type Session interface {
 	// at any time and from any goroutine, also during a verb, which then fails.
 	Close() error
 }
+
+// EarlyFrom is how many entries a listing has at least before ListEarly hands
+// any of them out.
+const EarlyFrom = 1000
 
 // Listing is a directory as the server listed it.
 type Listing struct {

@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"math"
 	"path"
 	"syscall"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"ftpfs/conn"
+	"ftpfs/fs/tree"
 )
 
 func parentOf(p string) string { return path.Dir(p) }
@@ -16,14 +18,16 @@ func parentOf(p string) string { return path.Dir(p) }
 // dirHandle is an open directory: a snapshot of its listing.
 type dirHandle struct {
 	n       *node
-	entries []conn.Entry
-	read    bool // entries are there
-	next    int  // 0 and 1 are "." and ".."
+	reading *tree.Reading // nil after rewinddir, until the next READDIR
+	next    int           // 0 and 1 are "." and ".."
+	last    conn.Entry    // that Readdirent returned
 }
 
 var (
 	_ gofs.FileReaddirenter = (*dirHandle)(nil)
+	_ gofs.FileLookuper     = (*dirHandle)(nil)
 	_ gofs.FileSeekdirer    = (*dirHandle)(nil)
+	_ gofs.FileReleasedirer = (*dirHandle)(nil)
 	_ gofs.FileFsyncdirer   = (*dirHandle)(nil)
 )
 
@@ -33,53 +37,82 @@ func (n *node) OpendirHandle(ctx context.Context, _ uint32) (gofs.FileHandle, ui
 	ctx, done := grace(ctx)
 	defer done()
 	d := &dirHandle{n: n}
-	if err := d.list(ctx); err != nil {
+	if err := d.open(ctx); err != nil {
 		return nil, 0, n.errno("opendir", err)
 	}
 	return d, 0, 0
 }
 
-func (d *dirHandle) list(ctx context.Context) (err error) {
-	d.entries, err = d.n.m.tree.List(ctx, d.n.path())
-	d.read = err == nil
+func (d *dirHandle) open(ctx context.Context) (err error) {
+	d.reading, err = d.n.m.tree.Open(ctx, d.n.path())
 	return err
 }
 
 // Readdirent returns the next entry. Attributes come by Lookup, from the same
-// listing.
+// listing. The first entries of a large directory come while the server is
+// still listing the rest.
 func (d *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno) {
-	if !d.read {
-		ctx, done := grace(ctx)
+	if d.reading == nil || !d.reading.Has(d.next-2) {
+		var done context.CancelFunc
+		ctx, done = grace(ctx)
 		defer done()
-		if err := d.list(ctx); err != nil {
+	}
+	if d.reading == nil {
+		if err := d.open(ctx); err != nil {
 			return nil, d.n.errno("readdir", err)
 		}
 	}
-	i := d.next
-	if i >= len(d.entries)+2 {
-		return nil, 0
-	}
-	d.next++
-	de := &fuse.DirEntry{Mode: syscall.S_IFDIR, Off: uint64(d.next), Name: "."}
-	switch i {
+	de := &fuse.DirEntry{Mode: syscall.S_IFDIR, Off: uint64(d.next + 1), Name: "."}
+	switch i := d.next; i {
 	case 0:
 		de.Ino = d.n.StableAttr().Ino
 	case 1:
 		de.Name, de.Ino = "..", d.n.parentIno()
 	default:
-		e := d.entries[i-2]
+		e, ok, err := d.reading.Entry(ctx, i-2)
+		if err != nil {
+			return nil, d.n.errno("readdir", err)
+		}
+		if !ok {
+			return nil, 0
+		}
+		d.last = e
 		de.Name, de.Mode, de.Ino = e.Name, fileType(e.Kind), d.n.promise(e.Name)
 	}
+	d.next++
 	return de, 0
 }
 
-// Seekdir continues at off; rewinddir lists anew.
-func (d *dirHandle) Seekdir(_ context.Context, off uint64) syscall.Errno {
-	if off == 0 {
-		d.read = false
+// Lookup is the lookup of READDIRPLUS for the entry that Readdirent returned:
+// the listing that it comes from can be looked up once it is complete.
+func (d *dirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
+	if name != d.last.Name || d.reading == nil || !d.reading.Coming() {
+		return d.n.Lookup(ctx, name, out)
 	}
-	d.next = int(min(off, uint64(len(d.entries)+2)))
+	p, err := d.n.childPath(name)
+	if err != nil {
+		return nil, d.n.errno("lookup", err)
+	}
+	c := d.n.child(ctx, d.last)
+	d.n.m.fillEntry(p, d.last, c, d.n.m.tree.TTL(), out)
+	return c, 0
+}
+
+// Seekdir continues at off; rewinddir lists anew.
+func (d *dirHandle) Seekdir(ctx context.Context, off uint64) syscall.Errno {
+	if off == 0 {
+		d.Releasedir(ctx, 0)
+	}
+	d.next = int(min(off, math.MaxInt32))
 	return 0
+}
+
+// Releasedir ends the listing if it is still coming and nobody else waits for it.
+func (d *dirHandle) Releasedir(context.Context, uint32) {
+	if d.reading != nil {
+		d.reading.Close()
+		d.reading = nil
+	}
 }
 
 // Fsyncdir succeeds: what changes a directory has reached the server before
@@ -117,7 +150,7 @@ func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.En
 		}
 	}
 	c := n.newChild(ctx, name, syscall.S_IFDIR)
-	n.m.fillEntry(p, e, c, out)
+	n.m.fillEntry(p, e, c, n.m.left(p), out)
 	return c, 0
 }
 

@@ -96,7 +96,7 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	}
 	c := n.newChild(ctx, name, syscall.S_IFREG)
 	h, fuseFlags := c.Operations().(*node).handle(t, flags)
-	n.m.fillEntry(p, e, c, out)
+	n.m.fillEntry(p, e, c, n.m.left(p), out)
 	return c, h, fuseFlags, 0
 }
 

@@ -148,7 +148,7 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 		return nil, n.errno("lookup", err)
 	}
 	c := n.child(ctx, e)
-	n.m.fillEntry(p, e, c, out)
+	n.m.fillEntry(p, e, c, n.m.left(p), out)
 	return c, 0
 }
 
@@ -277,9 +277,9 @@ func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 
 func (n *node) errno(op string, err error) syscall.Errno { return errno(n.m.log, op, err) }
 
-// fillEntry answers a lookup of p, which is e, with the inode c.
-func (m *Mount) fillEntry(p string, e conn.Entry, c *gofs.Inode, out *fuse.EntryOut) {
-	left := m.left(p)
+// fillEntry answers a lookup of p, which is e and will be for the time left,
+// with the inode c.
+func (m *Mount) fillEntry(p string, e conn.Entry, c *gofs.Inode, left time.Duration, out *fuse.EntryOut) {
 	attr := left
 	if a, ok := m.transfer.Local(p); ok {
 		e, attr = withLocal(e, a), 0

@@ -18,13 +18,13 @@ func (s *session) withLinks(dir string, l conn.Listing) (conn.Listing, error) {
 	if slices.ContainsFunc(l.Entries, link) {
 		s.srv.setNamesLinks()
 	}
-	if !slices.ContainsFunc(l.Entries, bare) && (s.product.namesLinks || s.srv.namesLinks() || !s.unix) {
+	if !slices.ContainsFunc(l.Entries, bare) && s.mlsdNamesLinks() {
 		return l, nil
 	}
 	if err := s.do("CWD", dir, "CWD "+dir); err != nil {
 		return conn.Listing{}, s.explain("CWD", dir, err)
 	}
-	long, err := s.listHere(dir)
+	long, err := s.listHere(dir, nil)
 	if err != nil {
 		return conn.Listing{}, err
 	}
@@ -43,4 +43,10 @@ func (s *session) withLinks(dir string, l conn.Listing) (conn.Listing, error) {
 		}
 	}
 	return l, nil
+}
+
+// mlsdNamesLinks tells whether MLSD is known to say which names are symlinks,
+// or there are none.
+func (s *session) mlsdNamesLinks() bool {
+	return s.product.namesLinks || s.srv.namesLinks() || !s.unix
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,9 @@ const (
 	maxLine    = 64 << 10 // bytes of a line of a listing that are read; longer ones are refused
 	maxRefused = 10       // lines that a Listing quotes
 	maxQuoted  = 200      // bytes of each
+	earlyBatch = 500      // entries that are handed out at once
+	maxEntries = 2 << 20  // of a listing; what comes behind is not read
+	maxListing = 1 << 30  // bytes of a listing, likewise
 )
 
 // What a parser says of a line that gives no entry. Names that cannot be used
@@ -24,6 +28,7 @@ const (
 var (
 	errSkip     = errors.New("no entry") // "total 48", "." and "..": not worth a word
 	errUnparsed = errors.New("not understood")
+	errEndless  = errors.New("the listing does not end")
 )
 
 // readListing reads a listing to its end, line by line; lines end with LF or
@@ -36,11 +41,28 @@ var (
 // that nobody can ask for, or that was there already. The error is r's; the
 // Listing then holds what came before it and is not complete.
 func readListing(r io.Reader, parse func(line string) (conn.Entry, error)) (conn.Listing, error) {
-	l := collector{listing: conn.Listing{Complete: true}, names: map[string]struct{}{}, shared: map[string]string{}}
-	lines := bufio.NewReaderSize(r, maxLine)
+	return newCollector(nil).read(r, parse)
+}
+
+// newCollector returns a collector; early, which may be nil, gets entries while
+// they come.
+func newCollector(early func([]conn.Entry)) *collector {
+	return &collector{
+		listing: conn.Listing{Complete: true}, early: early, most: maxEntries,
+		names: map[string]struct{}{}, shared: map[string]string{},
+	}
+}
+
+// read is readListing. errEndless is the error of a listing that is too long.
+func (l *collector) read(r io.Reader, parse func(line string) (conn.Entry, error)) (conn.Listing, error) {
+	bounded := &io.LimitedReader{R: r, N: maxListing}
+	lines := bufio.NewReaderSize(bounded, maxLine)
 	for {
 		line, long, err := readLine(lines)
 		switch {
+		case bounded.N <= 0 || len(l.listing.Entries) >= l.most:
+			l.listing.Complete = false
+			return l.listing, errEndless
 		case err != nil && !errors.Is(err, io.EOF): // line is cut: it may be another name than it seems
 			l.listing.Complete = false
 			return l.listing, err
@@ -80,6 +102,9 @@ func readLine(r *bufio.Reader) (line []byte, long bool, err error) {
 // collector builds a Listing.
 type collector struct {
 	listing conn.Listing
+	most    int                 // entries
+	early   func([]conn.Entry)  // gets batches of listing.Entries; may be nil
+	given   int                 // entries that early got or never gets
 	names   map[string]struct{} // of listing.Entries
 	shared  map[string]string   // owners, groups and the like: a few values in many entries
 }
@@ -101,6 +126,19 @@ func (l *collector) add(line string, e conn.Entry, err error) {
 	e.Owner, e.Group, e.Perm = l.share(e.Owner), l.share(e.Group), l.share(e.Perm)
 	l.names[e.Name] = struct{}{}
 	l.listing.Entries = append(l.listing.Entries, e)
+	l.giveEarly()
+}
+
+// giveEarly hands out the entries of a large listing. Links without a target
+// are held back: LIST tells it later.
+func (l *collector) giveEarly() {
+	n := len(l.listing.Entries)
+	if l.early == nil || n <= conn.EarlyFrom || n < l.given+earlyBatch {
+		return
+	}
+	bare := func(e conn.Entry) bool { return e.Kind == conn.KindSymlink && e.Target == "" }
+	l.early(slices.DeleteFunc(slices.Clone(l.listing.Entries[l.given:]), bare))
+	l.given = n
 }
 
 // share returns s in memory of its own, the same for equal strings.

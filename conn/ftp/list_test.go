@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -117,6 +118,58 @@ func TestReadListingEndlessLine(t *testing.T) {
 	if used := after.TotalAlloc - before.TotalAlloc; used > length/16 {
 		t.Errorf("%d bytes were allocated", used)
 	}
+}
+
+// A listing without an end is cut.
+func TestReadListingEndless(t *testing.T) {
+	l := newCollector(nil)
+	l.most = 1000
+	got, err := l.read(&endlessLines{}, parseTestLine)
+	if !errors.Is(err, errEndless) || got.Complete || len(got.Entries) != l.most {
+		t.Errorf("%v, %d entries, complete %v", err, len(got.Entries), got.Complete)
+	}
+}
+
+// Who wants a large listing early gets its entries in order, in batches, but
+// not links whose target comes later.
+func TestReadListingEarly(t *testing.T) {
+	var early []conn.Entry
+	batches := 0
+	l := newCollector(func(some []conn.Entry) {
+		early = append(early, some...)
+		batches++
+	})
+	l.most = 4000
+	got, _ := l.read(&endlessLines{}, func(line string) (conn.Entry, error) {
+		e, err := parseTestLine(line)
+		if strings.HasSuffix(line, "7") {
+			e.Kind = conn.KindSymlink
+		}
+		return e, err
+	})
+	want := slices.DeleteFunc(got.Entries[:len(early)*10/9], func(e conn.Entry) bool { return e.Kind == conn.KindSymlink })
+	if d := cmp.Diff(want, early); d != "" || batches < 4 || len(early) < 3000 {
+		t.Errorf("%d entries in %d batches: %s", len(early), batches, d)
+	}
+	few := newCollector(func([]conn.Entry) { t.Error("a small listing was handed out") })
+	few.most = conn.EarlyFrom
+	few.read(&endlessLines{}, parseTestLine)
+}
+
+// endlessLines reads as the lines "name 0", "name 1", and so on for ever.
+type endlessLines struct {
+	n    int
+	rest string
+}
+
+func (e *endlessLines) Read(p []byte) (int, error) {
+	if e.rest == "" {
+		e.rest = fmt.Sprintf("name %d\n", e.n)
+		e.n++
+	}
+	n := copy(p, e.rest)
+	e.rest = e.rest[n:]
+	return n, nil
 }
 
 type endlessReader struct{}

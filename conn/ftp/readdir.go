@@ -2,6 +2,7 @@ package ftp
 
 import (
 	"context"
+	"errors"
 	iofs "io/fs"
 	"slices"
 	"strings"
@@ -13,24 +14,33 @@ import (
 
 // List implements conn.Session.
 func (s *session) List(ctx context.Context, dir string) (conn.Listing, error) {
+	return s.ListEarly(ctx, dir, nil)
+}
+
+// ListEarly implements conn.Session.
+func (s *session) ListEarly(ctx context.Context, dir string, early func([]conn.Entry)) (conn.Listing, error) {
 	end, err := s.begin(ctx, "LIST", dir)
 	if err != nil {
 		return conn.Listing{}, err
 	}
 	defer end()
-	return s.list(dir)
+	return s.list(dir, early)
 }
 
 // list reads a directory by MLSD, else by CWD and LIST: a name that is no
 // argument can be taken neither for an option nor for a pattern.
-func (s *session) list(dir string) (conn.Listing, error) {
+func (s *session) list(dir string, early func([]conn.Entry)) (conn.Listing, error) {
 	if s.feat.has("MLST") && !s.srv.lacks("MLSD") {
 		if s.away && s.product.goesBack {
 			if err := s.do("CWD", "/", "CWD /"); err != nil {
 				return conn.Listing{}, err
 			}
 		}
-		l, err := s.fetch("MLSD", dir, "MLSD "+dir, parseMLSD)
+		mlsdEarly := early
+		if !s.mlsdNamesLinks() {
+			mlsdEarly = nil // an entry may turn out to be a link
+		}
+		l, err := s.fetch("MLSD", dir, "MLSD "+dir, parseMLSD, mlsdEarly)
 		_, last := s.ctl.Last()
 		switch {
 		case err == nil && len(l.Entries) == 0:
@@ -49,7 +59,7 @@ func (s *session) list(dir string) (conn.Listing, error) {
 	if err := s.do("CWD", dir, "CWD "+dir); err != nil {
 		return conn.Listing{}, s.explain("CWD", dir, err)
 	}
-	return s.listHere(dir)
+	return s.listHere(dir, early)
 }
 
 // visit goes to dir, to see whether it is a directory, and where the server
@@ -70,20 +80,20 @@ func (s *session) visit(dir string) error {
 // listHere lists dir, which is the current directory. LIST alone hides
 // dotfiles on most servers; what "LIST -a" does is tried on the first
 // directory in which it makes a difference, for some take -a for a name.
-func (s *session) listHere(dir string) (conn.Listing, error) {
+func (s *session) listHere(dir string, early func([]conn.Entry)) (conn.Listing, error) {
 	now := time.Now()
 	parse := func(line string) (conn.Entry, error) { return parseLIST(line, now) }
 	switch known := s.srv.listsAll(); {
 	case known == works:
-		return s.fetch("LIST", dir, "LIST -a", parse)
+		return s.fetch("LIST", dir, "LIST -a", parse, early)
 	case known == fails || !s.unix:
-		return s.fetch("LIST", dir, "LIST", parse)
+		return s.fetch("LIST", dir, "LIST", parse, early)
 	}
-	all, err := s.fetch("LIST", dir, "LIST -a", parse)
+	all, err := s.fetch("LIST", dir, "LIST -a", parse, nil)
 	if err != nil && conn.OutcomeOf(err) != conn.Refused {
 		return all, err
 	}
-	plain, plainErr := s.fetch("LIST", dir, "LIST", parse)
+	plain, plainErr := s.fetch("LIST", dir, "LIST", parse, nil)
 	if plainErr != nil {
 		return plain, plainErr
 	}
@@ -110,13 +120,15 @@ func overlap(l, m conn.Listing) bool {
 }
 
 // fetch runs a command that sends a listing. op is what its errors are called.
-func (s *session) fetch(op, dir, command string, parse func(string) (conn.Entry, error)) (conn.Listing, error) {
+func (s *session) fetch(op, dir, command string, parse func(string) (conn.Entry, error), early func([]conn.Entry)) (conn.Listing, error) {
 	resp, err := s.lib.Retr(wire.Raw(command))
 	if err != nil {
 		return conn.Listing{}, s.transferError(op, dir, err)
 	}
-	l, err := readListing(resp, parse)
-	if closed := resp.Close(); closed != nil {
+	l, err := newCollector(early).read(resp, parse)
+	if closed := resp.Close(); errors.Is(err, errEndless) {
+		return l, nil // not complete
+	} else if closed != nil {
 		return conn.Listing{}, s.transferError(op, dir, closed)
 	}
 	if err != nil {

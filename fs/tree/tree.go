@@ -80,19 +80,6 @@ func New(ctx context.Context, pool *conn.Pool, dir string, o Options) (*Tree, er
 	return t, nil
 }
 
-// List returns the entries of dir, sorted by name.
-// fs.ErrNotExist, conn.ErrNotDir, fs.ErrPermission.
-func (t *Tree) List(ctx context.Context, dir string) ([]conn.Entry, error) {
-	before := t.shownIn(dir)
-	d, err := t.load(ctx, dir, t.ttl)
-	if err != nil {
-		return nil, err
-	}
-	t.walk.entered(dir)
-	// What reached the server while it was being listed may be missing in the listing, and is not shown any more.
-	return t.overlaid(dir, d.Entries(), before), nil
-}
-
 // Lookup returns the entry at p. fs.ErrNotExist says that it is not there.
 func (t *Tree) Lookup(ctx context.Context, p string) (conn.Entry, error) {
 	return t.lookup(ctx, p, t.ttl)
@@ -110,6 +97,9 @@ func (t *Tree) Fresh(ctx context.Context, p string) (conn.Entry, error) {
 	}
 	return t.lookup(ctx, p, trustedAge)
 }
+
+// TTL returns how old a listing may be.
+func (t *Tree) TTL() time.Duration { return t.ttl }
 
 // Left returns for how long the cached listing of dir still holds: how long
 // the kernel may keep what it was told of it.
@@ -213,62 +203,6 @@ func withStat(old, e conn.Entry) conn.Entry {
 		old.Mode, old.HasMode = e.Mode, true
 	}
 	return old
-}
-
-// load returns the listing of dir, at most maxAge old.
-func (t *Tree) load(ctx context.Context, dir string, maxAge time.Duration) (*cache.Dir, error) {
-	if err := t.reach(ctx); err != nil {
-		return nil, err
-	}
-	for again := false; ; again = true {
-		ours := false
-		d, err := t.dirs.Load(ctx, dir, maxAge, func(ctx context.Context) (l conn.Listing, err error) {
-			ours = true
-			err = t.pool.Run(ctx, conn.Metadata, conn.Repeatable, func(ctx context.Context, s conn.Session) error {
-				l, err = t.read(ctx, s, dir)
-				return err
-			})
-			return l, err
-		})
-		// A listing ahead that we joined gives up where one of our own is tried on another session.
-		if err == nil || ours || again || ctx.Err() != nil || conn.OutcomeOf(err) == conn.Refused {
-			return d, err
-		}
-	}
-}
-
-// read lists dir on s.
-func (t *Tree) read(ctx context.Context, s conn.Session, dir string) (conn.Listing, error) {
-	l, err := s.List(ctx, dir)
-	if err == nil {
-		err = t.sharpen(ctx, s, dir, l.Entries)
-	}
-	if err == nil && (l.NRefused > 0 || !l.Complete) {
-		t.warn(dir, l)
-	}
-	return l, err
-}
-
-// warn logs once for each directory what was refused in its listing.
-func (t *Tree) warn(dir string, l conn.Listing) {
-	if l.NRefused == 0 && t.firstWarning(dir) {
-		t.log.Warn("the server cut (truncated) the listing of a directory: names that are missing are found only by name",
-			"directory", dir, "entries", len(l.Entries))
-	} else if t.firstWarning(dir) {
-		t.log.Warn("the server's listing has lines that cannot be used; the other entries are shown",
-			"directory", dir, "refused", l.NRefused, "lines", l.Refused)
-	}
-}
-
-// firstWarning tells whether there was no warning about dir yet.
-func (t *Tree) firstWarning(dir string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	_, again := t.warned[dir]
-	if !again && len(t.warned) < maxRefusedLogs {
-		t.warned[dir] = struct{}{}
-	}
-	return !again
 }
 
 // Forget drops the cached listings of dir and everything below it.

@@ -138,7 +138,7 @@ func (w *walker) listOne(ctx context.Context, s conn.Session) error {
 	w.credit--
 	w.mu.Unlock()
 	return w.t.dirs.Prefetch(ctx, dir, w.t.ttl, func(ctx context.Context) (conn.Listing, error) {
-		return w.t.read(ctx, s, dir)
+		return w.t.read(ctx, s, dir, nil)
 	})
 }
 

@@ -1,0 +1,138 @@
+package tree
+
+import (
+	"context"
+	"path"
+
+	"ftpfs/cache"
+	"ftpfs/conn"
+)
+
+// Reading is a directory that is being read by one reader. Of a large one the
+// first entries are there while the rest is still coming.
+type Reading struct {
+	t        *Tree
+	dir      string
+	before   map[string]conn.Entry // what was shown in dir when the reading began
+	arrivals *cache.Arrivals       // nil: entries are all
+	entries  []conn.Entry
+	err      error // of the listing
+}
+
+// Open begins to read dir. It returns when there is something to read, or all.
+// The Reading must be closed. fs.ErrNotExist, conn.ErrNotDir, fs.ErrPermission.
+func (t *Tree) Open(ctx context.Context, dir string) (*Reading, error) {
+	if err := t.reach(ctx); err != nil {
+		return nil, err
+	}
+	r := &Reading{t: t, dir: dir, before: t.shownIn(dir)}
+	err := t.orAgain(ctx, func(ours *bool) error {
+		all, arrivals := t.dirs.Open(ctx, dir, t.ttl, func(ctx context.Context, early func([]conn.Entry)) (conn.Listing, error) {
+			*ours = true
+			return t.fetch(ctx, dir, early)
+		})
+		if arrivals == nil {
+			r.complete(all)
+			return nil
+		}
+		r.arrivals, r.err = arrivals, nil
+		return r.more(ctx)
+	})
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// List returns the entries of dir, sorted by name. Errors as of Open.
+func (t *Tree) List(ctx context.Context, dir string) ([]conn.Entry, error) {
+	r, err := t.Open(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	for r.arrivals != nil {
+		if err := r.more(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return r.entries, nil
+}
+
+// Has tells whether Entry returns the i-th entry without waiting.
+func (r *Reading) Has(i int) bool { return i < len(r.entries) || r.arrivals == nil }
+
+// Entry returns the i-th entry, or false if there are no more than i; it waits
+// for entries that are still coming.
+func (r *Reading) Entry(ctx context.Context, i int) (conn.Entry, bool, error) {
+	for i >= len(r.entries) && r.arrivals != nil {
+		if err := r.more(ctx); err != nil {
+			return conn.Entry{}, false, err
+		}
+	}
+	if i >= len(r.entries) {
+		return conn.Entry{}, false, nil
+	}
+	return r.entries[i], true, nil
+}
+
+// Coming tells whether entries are still coming, so that one that was returned
+// is as true as a listing made now, though it is not to be looked up yet.
+func (r *Reading) Coming() bool { return r.arrivals != nil && r.arrivals.Current() }
+
+// Close ends the reading.
+func (r *Reading) Close() {
+	if r.arrivals != nil {
+		r.arrivals.Close()
+		r.arrivals = nil
+	}
+}
+
+// more waits for entries.
+func (r *Reading) more(ctx context.Context) error {
+	if r.err != nil {
+		return r.err
+	}
+	some, all, err := r.arrivals.Next(ctx)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		r.err = err
+		return err
+	case err != nil:
+		return err
+	case all != nil:
+		r.complete(all)
+		return nil
+	}
+	for _, e := range some {
+		if shown, ok := r.t.shownAt(path.Join(r.dir, e.Name)); ok {
+			e = shown
+		}
+		if !IsTemporary(e.Name) {
+			r.entries = append(r.entries, e)
+		}
+	}
+	return nil
+}
+
+// complete adds what is not among the entries yet.
+func (r *Reading) complete(all *cache.Dir) {
+	r.Close()
+	r.t.walk.entered(r.dir)
+	// What reached the server while it was being listed may be missing in the listing, and is not shown any more.
+	entries := r.t.overlaid(r.dir, all.Entries(), r.before)
+	if len(r.entries) == 0 {
+		r.entries = entries
+		return
+	}
+	known := make(map[string]struct{}, len(r.entries))
+	for _, e := range r.entries {
+		known[e.Name] = struct{}{}
+	}
+	for _, e := range entries {
+		if _, ok := known[e.Name]; !ok {
+			r.entries = append(r.entries, e)
+		}
+	}
+}

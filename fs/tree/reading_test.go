@@ -1,0 +1,127 @@
+package tree_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"testing"
+
+	"ftpfs/conn"
+	"ftpfs/conn/ftptest"
+	"ftpfs/fs/tree"
+)
+
+const many = 3000
+
+// large returns a server with a directory of many files, and the tree on it.
+func large(t *testing.T) (*ftptest.Server, *tree.Tree) {
+	t.Helper()
+	files := make([]string, many)
+	for i := range files {
+		files[i] = fmt.Sprintf("d/file-%05d", i)
+	}
+	return start(t, files...)
+}
+
+// stalled is a server that stops somewhere in the middle of a listing.
+func stalled() ftptest.Fault { return ftptest.StallData("MLSD", 200<<10) }
+
+// The first entries of a large directory are there while the server is still
+// listing, each is there once, and what we do meanwhile is seen.
+func TestFirstEntriesOfLargeDirectory(t *testing.T) {
+	s, tr := large(t)
+	goOn := s.Fault(stalled())
+	r, err := tr.Open(t.Context(), "/d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	seen := map[string]bool{}
+	for i := range conn.EarlyFrom {
+		e, ok, err := r.Entry(t.Context(), i)
+		if !ok || err != nil || seen[e.Name] || e.Size != int64(len("d/file-00000")) {
+			t.Fatalf("entry %d: %+v, %v, %v", i, e, ok, err)
+		}
+		seen[e.Name] = true
+	}
+	if !r.Coming() {
+		t.Error("the rest is not coming")
+	}
+	tr.Show("/d/new", conn.Entry{Kind: conn.KindFile, Size: 7})
+	goOn()
+	n := conn.EarlyFrom
+	for ; ; n++ {
+		e, ok, err := r.Entry(t.Context(), n)
+		if err != nil || seen[e.Name] {
+			t.Fatalf("entry %d: %+v, %v", n, e, err)
+		}
+		if !ok {
+			break
+		}
+		seen[e.Name] = true
+	}
+	if n != many+1 || !seen["new"] || r.Coming() {
+		t.Errorf("%d entries", n)
+	}
+	if e, err := tr.Lookup(t.Context(), "/d/file-02999"); err != nil || s.Count("MLSD") != 1 {
+		t.Errorf("%+v, %v, %d listings", e, err, s.Count("MLSD"))
+	}
+}
+
+// A change of ours while a listing is coming makes what comes no news.
+func TestChangeWhileListing(t *testing.T) {
+	s, tr := large(t)
+	goOn := s.Fault(stalled())
+	r, err := tr.Open(t.Context(), "/d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	tr.Put("/d/file-00000", conn.Entry{Kind: conn.KindFile, Size: 99})
+	if r.Coming() {
+		t.Error("what comes is taken for true")
+	}
+	goOn()
+	names(t, tr, "/d")
+	if n := s.Count("MLSD"); n != 2 {
+		t.Errorf("%d listings, want one more after the change", n)
+	}
+}
+
+// A listing that is cut in the middle is an error for who reads it, and is not
+// kept.
+func TestListingCutInTheMiddle(t *testing.T) {
+	s, tr := large(t)
+	undo := s.Fault(ftptest.CutData("MLSD", 200<<10))
+	r, err := tr.Open(t.Context(), "/d")
+	for i, ok := 0, true; err == nil && ok; i++ {
+		_, ok, err = r.Entry(t.Context(), i)
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a cut listing ends with %v", err)
+	}
+	undo()
+	if got := names(t, tr, "/d"); len(got) != many {
+		t.Errorf("%d entries", len(got))
+	}
+}
+
+// A listing that nobody reads to its end is given up.
+func TestReadingIsGivenUp(t *testing.T) {
+	s, tr := large(t)
+	defer s.Fault(stalled().Once())()
+	r, err := tr.Open(t.Context(), "/d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := r.Entry(ctx, many); !errors.Is(err, context.Canceled) {
+		t.Errorf("interrupted: %v", err)
+	}
+	r.Close()
+	if got := names(t, tr, "/d"); len(got) != many {
+		t.Errorf("%d entries", len(got))
+	}
+}
