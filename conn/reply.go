@@ -112,6 +112,10 @@ func refusal(v traits, code int, text string) meaning {
 			return no(errFailed)
 		}
 		return broken(v, errFailed)
+	case 426:
+		if v.changes && strings.Contains(text, "none; transfer aborted") { // pyftpdlib: write(2) failed; its errno is lost
+			return no(ErrNoSpace)
+		}
 	case 430, 530, 532:
 		switch {
 		case contains(text, tooMany):

@@ -219,6 +219,7 @@ var recorded = map[string][]serverReply{
 		{"AVBL", "", 500, `Command "AVBL" not understood.`, errors.ErrUnsupported, false},
 		{"RETR", "/e/f", 554, "REST position (50) > file size (10)", ErrOffset, false},
 		{"STOR", "/e/f", 554, "REST position (50) > file size (10)", ErrOffset, false},
+		{"STOR", "/e/f", 426, "None; transfer aborted.", ErrNoSpace, false},
 		{"REST", "x", 501, "Invalid parameter.", errors.ErrUnsupported, false},
 	},
 }

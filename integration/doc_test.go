@@ -4,14 +4,19 @@
 // imports nothing of it; what it knows is the command line, the mount and the
 // folder that the server serves.
 //
-// It needs Linux, root, fuse3, ProFTPD and vsftpd. What is missing is a
-// failure, never a skip. Environment:
+// It needs Linux, root, fuse3, ProFTPD, vsftpd, Pure-FTPd and pyftpdlib. What
+// is missing is a failure, never a skip. Environment:
 //
-//	FTPFS_TEST_PROFTPD  the ProFTPD binary (default /usr/sbin/proftpd)
-//	FTPFS_TEST_VSFTPD   the vsftpd binary (default: the one that
-//	                    scripts/test-deps.sh unpacked, else /usr/sbin/vsftpd)
-//	FTPFS_ARGS          more flags for every mount
-//	FTPFS_TEST_SEED     seed of the crash test (default: the clock)
+//	FTPFS_TEST_PROFTPD    the ProFTPD binary (default /usr/sbin/proftpd)
+//	FTPFS_TEST_VSFTPD     the vsftpd binary (default of this and the next two:
+//	                      what scripts/test-deps.sh unpacked, else Debian's)
+//	FTPFS_TEST_PUREFTPD   the pure-ftpd binary
+//	FTPFS_TEST_PYFTPDLIB  the __init__.py of pyftpdlib
+//	FTPFS_TEST_PYTHON     what runs it (default /usr/bin/python3)
+//	FTPFS_ARGS            more flags for every mount
+//	FTPFS_TEST_SEED       seed of the crash test (default: the clock)
+//	FTPFS_UPDATE_README   1: write what the conformance suite found into the
+//	                      table of ../README.md, instead of comparing
 //
 // Nothing outside the run's own folder under the temporary folder is changed:
 // a server runs in a mount namespace where /etc/passwd, /etc/shadow and

@@ -59,22 +59,25 @@ func seesSecond(m *mounted) error {
 
 // TestForeignChanges: what others change on the server shows after --dir-ttl.
 func TestForeignChanges(t *testing.T) {
-	for _, k := range bothServers {
+	for _, k := range allServers {
 		t.Run(string(k), func(t *testing.T) {
+			t.Parallel()
 			s := startServer(t, k)
 			foreignFiles(t, s)
 			m := mount(t, s, "--dir-ttl=1s")
 			seeFirst(t, m)
 			changeAll(t, s)
 			eventually(t, 6*time.Second, func() error { return seesSecond(m) })
+			the.found.ended(t, "")
 		})
 	}
 }
 
 // TestRefresh: with a long --dir-ttl, refresh shows the changes at once.
 func TestRefresh(t *testing.T) {
-	for _, k := range bothServers {
+	for _, k := range allServers {
 		t.Run(string(k), func(t *testing.T) {
+			t.Parallel()
 			s := startServer(t, k)
 			foreignFiles(t, s)
 			m := mount(t, s, "--dir-ttl=1h")
@@ -91,8 +94,9 @@ func TestRefresh(t *testing.T) {
 // TestDeferredUpload: a version that close(2) called safe but left for later
 // is what the server gets, though the next program is already writing.
 func TestDeferredUpload(t *testing.T) {
-	for _, k := range bothServers {
+	for _, k := range allServers {
 		t.Run(string(k), func(t *testing.T) {
+			t.Parallel()
 			s := startServer(t, k)
 			m := mount(t, s)
 			sh(t, m.Dir, "{ /bin/echo one; /bin/echo two; /bin/echo three; } > f")

@@ -19,7 +19,7 @@ import (
 )
 
 // must ends the test on an error.
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -27,7 +27,7 @@ func must(t *testing.T, err error) {
 }
 
 // wantErrno fails the test unless err is one of the errnos.
-func wantErrno(t *testing.T, err error, wanted ...syscall.Errno) {
+func wantErrno(t testing.TB, err error, wanted ...syscall.Errno) {
 	t.Helper()
 	for _, w := range wanted {
 		if errors.Is(err, w) {
@@ -38,7 +38,7 @@ func wantErrno(t *testing.T, err error, wanted ...syscall.Errno) {
 }
 
 // equal fails the test unless got is want.
-func equal[T comparable](t *testing.T, what string, got, want T) {
+func equal[T comparable](t testing.TB, what string, got, want T) {
 	t.Helper()
 	if got != want {
 		t.Errorf("%s: got %v, want %v", what, got, want)
@@ -46,7 +46,7 @@ func equal[T comparable](t *testing.T, what string, got, want T) {
 }
 
 // eventually ends the test unless ok returns nil before the limit.
-func eventually(t *testing.T, limit time.Duration, ok func() error) {
+func eventually(t testing.TB, limit time.Duration, ok func() error) {
 	t.Helper()
 	var err error
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
@@ -73,7 +73,7 @@ func command(dir, name string, args ...string) (stdout, stderr string, err error
 
 // sh runs a shell script in dir, which must succeed, and returns its output
 // without the last newline.
-func sh(t *testing.T, dir, script string) string {
+func sh(t testing.TB, dir, script string) string {
 	t.Helper()
 	out, errs, err := command(dir, "bash", "-euo", "pipefail", "-c", script)
 	if err != nil {
@@ -84,7 +84,7 @@ func sh(t *testing.T, dir, script string) string {
 
 // shFails runs a shell script in dir, which must exit with a status other
 // than 0, and returns what it wrote to standard error.
-func shFails(t *testing.T, dir, script string) string {
+func shFails(t testing.TB, dir, script string) string {
 	t.Helper()
 	out, errs, err := command(dir, "bash", "-c", script)
 	var exit *exec.ExitError

@@ -15,8 +15,9 @@ import (
 // TestNothingGrows: work leaves no goroutine and no descriptor behind. The
 // goroutines are counted in the stacks that a Go program prints at SIGQUIT.
 func TestNothingGrows(t *testing.T) {
-	for _, k := range bothServers {
+	for _, k := range allServers {
 		t.Run(string(k), func(t *testing.T) {
+			t.Parallel()
 			s := startServer(t, k)
 			little, lot := afterWork(t, s, 2), afterWork(t, s, 20)
 			t.Logf("after little work %v, after ten times as much %v", little, lot)
@@ -73,8 +74,9 @@ func afterWork(t *testing.T, s *server, n int) usage {
 // TestUploads counts what reaches the server: a redirect is one upload, and
 // what is not changed is none.
 func TestUploads(t *testing.T) {
-	for _, k := range bothServers {
+	for _, k := range allServers {
 		t.Run(string(k), func(t *testing.T) {
+			t.Parallel()
 			s := startServer(t, k)
 			put(t, s.Served+"/read", []byte("read"))
 			m := mount(t, s)

@@ -194,8 +194,9 @@ func TestAnonymous(t *testing.T) {
 
 // TestRemoteFolder: the URL may name any folder, escaped.
 func TestRemoteFolder(t *testing.T) {
-	for _, k := range bothServers {
+	for _, k := range allServers {
 		t.Run(string(k), func(t *testing.T) {
+			t.Parallel()
 			s := startServer(t, k)
 			putDir(t, s.Served+"/a b")
 			putDir(t, s.Served+"/a b/ünï#?")

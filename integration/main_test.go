@@ -16,12 +16,16 @@ import (
 
 // suite is what TestMain prepares once and every test reads.
 type suite struct {
-	dir      string // the run's folder; everything that the run makes lies below it
-	binary   string // ftpfs, built with -race
-	proftpd  string
-	vsftpd   string
-	launcher string // this test binary, for the roles below
-	sources  func() error
+	dir       string // the run's folder; everything that the run makes lies below it
+	binary    string // ftpfs, built with -race
+	proftpd   string
+	vsftpd    string
+	pureftpd  string
+	pyftpdlib string // the folder that has the package
+	python    string // what runs it
+	launcher  string // this test binary, for the roles below
+	sources   func() error
+	found     *findings // for the table in the README
 }
 
 // the is set by TestMain before any test runs and never changed.
@@ -33,6 +37,7 @@ var roles = map[string]func(args []string) int{
 	"@janitor": janitor,
 	"@server":  runServer,
 	"@load":    crashLoad,
+	"@posix":   posixCase,
 }
 
 func TestMain(m *testing.M) {
@@ -61,6 +66,11 @@ func run(m *testing.M) int {
 		complain(err)
 	} else {
 		code = m.Run()
+		if code == 0 {
+			if err := checkReadme(the.found); err != nil {
+				code = complain(err)
+			}
+		}
 	}
 	if err := stop(); err != nil {
 		return complain(err)
@@ -80,7 +90,8 @@ func complain(errs ...error) int {
 // prepare finds the servers and builds the binary. t.TempDir and every child
 // process use folders of the run for what is otherwise the user's.
 func prepare(dir string) (suite, error) {
-	s := suite{dir: dir, binary: filepath.Join(dir, "bin", "ftpfs"), sources: sync.OnceValue(readSources)}
+	s := suite{dir: dir, binary: filepath.Join(dir, "bin", "ftpfs"), sources: sync.OnceValue(readSources),
+		found: &findings{of: make(map[string]map[kind]string)}}
 	if os.Getuid() != 0 {
 		return s, fmt.Errorf("the integration tests need root: to mount, and for servers with users of their own")
 	}
@@ -88,14 +99,7 @@ func prepare(dir string) (suite, error) {
 	if s.launcher, err = os.Executable(); err != nil {
 		return s, err
 	}
-	if s.proftpd, err = findServer("FTPFS_TEST_PROFTPD", "/usr/sbin/proftpd"); err != nil {
-		return s, err
-	}
-	unpacked, err := filepath.Abs("../.cache/servers/vsftpd/usr/sbin/vsftpd")
-	if err != nil {
-		return s, err
-	}
-	if s.vsftpd, err = findServer("FTPFS_TEST_VSFTPD", unpacked, "/usr/sbin/vsftpd"); err != nil {
+	if err = s.findServers(); err != nil {
 		return s, err
 	}
 	build := exec.Command("go", "build", "-race", "-o", s.binary, "../cmd/ftpfs")
@@ -137,7 +141,33 @@ func readSources() error {
 	})
 }
 
-// findServer returns the binary that the environment variable names, else the
+// findServers fills in where the servers are.
+func (s *suite) findServers() error {
+	unpacked, err := filepath.Abs("../.cache/servers")
+	if err != nil {
+		return err
+	}
+	const packages = "/usr/lib/python3/dist-packages/pyftpdlib/__init__.py"
+	for _, f := range []struct {
+		path     *string
+		variable string
+		places   []string
+	}{
+		{&s.proftpd, "FTPFS_TEST_PROFTPD", []string{"/usr/sbin/proftpd"}},
+		{&s.vsftpd, "FTPFS_TEST_VSFTPD", []string{unpacked + "/vsftpd/usr/sbin/vsftpd", "/usr/sbin/vsftpd"}},
+		{&s.pureftpd, "FTPFS_TEST_PUREFTPD", []string{unpacked + "/pure-ftpd/usr/sbin/pure-ftpd", "/usr/sbin/pure-ftpd"}},
+		{&s.pyftpdlib, "FTPFS_TEST_PYFTPDLIB", []string{unpacked + "/python3-pyftpdlib" + packages, packages}},
+		{&s.python, "FTPFS_TEST_PYTHON", []string{"/usr/bin/python3"}},
+	} {
+		if *f.path, err = findServer(f.variable, f.places...); err != nil {
+			return err
+		}
+	}
+	s.pyftpdlib = filepath.Dir(filepath.Dir(s.pyftpdlib)) // what goes into sys.path
+	return nil
+}
+
+// findServer returns the file that the environment variable names, else the
 // first of the usual places that exists.
 func findServer(variable string, places ...string) (string, error) {
 	if p := os.Getenv(variable); p != "" {

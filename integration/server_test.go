@@ -32,12 +32,18 @@ const (
 type kind string
 
 const (
-	proftpd kind = "proftpd"
-	vsftpd  kind = "vsftpd"
+	proftpd   kind = "proftpd"
+	vsftpd    kind = "vsftpd"
+	pureftpd  kind = "pure-ftpd"
+	pyftpdlib kind = "pyftpdlib"
 )
 
-// bothServers is what most tests run over.
-var bothServers = []kind{proftpd, vsftpd}
+// allServers is what a test of what a user gets runs over; bothServers, the
+// two that differ most, is for tests that need long and look at ftpfs itself.
+var (
+	allServers  = []kind{proftpd, vsftpd, pureftpd, pyftpdlib}
+	bothServers = []kind{proftpd, vsftpd}
+)
 
 // server is a running FTP server with a folder of its own.
 type server struct {
@@ -177,7 +183,7 @@ func (s *server) Uploads(t *testing.T) []string {
 		// action, direction.
 		f := strings.Fields(line)
 		if len(f) > 11 && f[11] == "i" {
-			names = append(names, strings.TrimPrefix(f[8], s.Served)) // ProFTPD logs the path on disk
+			names = append(names, strings.TrimPrefix(f[8], s.Served)) // all but vsftpd log the path on disk
 		}
 	}
 	return names

@@ -27,6 +27,12 @@ func (s *server) configure(t *testing.T, more []string) {
 	case vsftpd:
 		s.write(t, "server.conf", 0o644, append(s.vsftpdConf(), more...)...)
 		s.argv = []string{the.vsftpd, filepath.Join(s.conf, "server.conf")}
+	case pureftpd:
+		s.argv = append(s.pureftpdArgs(), more...)
+	case pyftpdlib:
+		s.write(t, "server.py", 0o644, append(append([]string{pyftpdlibScript}, more...), "server.serve_forever()")...)
+		s.argv = []string{the.python, "-I", filepath.Join(s.conf, "server.py"), the.pyftpdlib, fmt.Sprint(s.Port), s.Served,
+			filepath.Join(s.conf, "xferlog"), ftpUser, ftpPassword, fmt.Sprint(ftpUID)}
 	}
 }
 
@@ -98,3 +104,43 @@ func (s *server) vsftpdConf() []string {
 		"xferlog_file=" + s.conf + "/xferlog",
 	}
 }
+
+// pureftpdArgs is a command line: Pure-FTPd has no configuration file. The
+// account is that of /etc/shadow, as its own database costs seconds a login.
+func (s *server) pureftpdArgs() []string {
+	return []string{
+		the.pureftpd,
+		"--bind=127.0.0.1," + fmt.Sprint(s.Port),
+		"--login=unix", "--noanonymous", "--minuid=1", "--chrooteveryone",
+		"--dontresolve", "--tls=0", "--syslogfacility=none",
+		"--maxclientsnumber=200", "--maxclientsperip=200",
+		"--altlog=xferlog:" + s.conf + "/xferlog",
+		"--pidfile=" + s.conf + "/pid",
+	}
+}
+
+// pyftpdlibScript is a server of this library: one process, which is the
+// FTP user. It logs uploads as the other servers do; lines of the test's own
+// are run last.
+const pyftpdlibScript = `import os, sys, time
+library, port, served, xferlog, user, password, uid = sys.argv[1:]
+sys.path.insert(0, library)
+from pyftpdlib.authorizers import DummyAuthorizer
+from pyftpdlib.handlers import FTPHandler
+from pyftpdlib.servers import FTPServer
+
+log = open(xferlog, "w", buffering=1)
+
+class Handler(FTPHandler):
+    authorizer = DummyAuthorizer()
+
+    def on_file_received(self, file):
+        log.write("%s 0 127.0.0.1 0 %s b _ i r %s ftp 0 * c\n" % (time.asctime(), file.replace(" ", "_"), user))
+
+Handler.authorizer.add_user(user, password, served, perm="elradfmwMT")
+server = FTPServer(("127.0.0.1", int(port)), Handler)
+server.max_cons = server.max_cons_per_ip = 200
+os.setgroups([])
+os.setgid(int(uid))
+os.setuid(int(uid))
+os.umask(0o022)`

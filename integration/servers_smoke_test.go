@@ -13,7 +13,7 @@ import (
 // The harness itself: a server comes up, its user is unprivileged, it can be
 // killed with its sessions and comes back on its port.
 func TestServers(t *testing.T) {
-	for _, k := range bothServers {
+	for _, k := range allServers {
 		t.Run(string(k), func(t *testing.T) {
 			s := startServer(t, k)
 			must(t, os.WriteFile(filepath.Join(s.Served, "hello"), []byte("hello\n"), 0o644))

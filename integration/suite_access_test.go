@@ -19,13 +19,13 @@ func accessCases() []conformanceCase {
 	}
 }
 
-func readonlyFolder(t *testing.T, served string) {
+func readonlyFolder(t testing.TB, served string) {
 	must(t, os.MkdirAll(served+"/ro/sub", 0o755))
 	must(t, os.WriteFile(served+"/ro/f", []byte("theirs"), 0o644))
 }
 
 // A folder of another owner: a shell sees the refusal when it opens.
-func refusedFolder(t *testing.T, e env) {
+func refusedFolder(t testing.TB, e env) {
 	for _, script := range []string{": > ro/x", "echo x > ro/x", "cp ro/f ro/g", "mkdir ro/d", "rm -f ro/f", "rmdir ro/sub", "mv ro/f ro/g", "touch ro/new"} {
 		shFails(t, e.Dir, script)
 	}
@@ -43,14 +43,14 @@ func refusedFolder(t *testing.T, e env) {
 	e.Same(t)
 }
 
-func unreadable(t *testing.T, served string) {
+func unreadable(t testing.TB, served string) {
 	must(t, os.WriteFile(served+"/secret", []byte("secret"), 0o600))
 	must(t, os.MkdirAll(served+"/closed/sub", 0o700))
 	must(t, os.Chmod(served+"/closed", 0o700))
 	put(t, served+"/open", []byte("open"))
 }
 
-func refusedReads(t *testing.T, e env) {
+func refusedReads(t testing.TB, e env) {
 	wantErrno(t, errOf(os.ReadFile(e.path("secret"))), syscall.EACCES)
 	shFails(t, e.Dir, "cat secret")
 	equal(t, "size", sh(t, e.Dir, "stat -c %s secret"), "6")
@@ -61,14 +61,14 @@ func refusedReads(t *testing.T, e env) {
 	equal(t, "the others", sh(t, e.Dir, "cat open"), "open")
 }
 
-func foreignFile(t *testing.T, served string) {
+func foreignFile(t testing.TB, served string) {
 	must(t, os.WriteFile(served+"/theirs", []byte("theirs"), 0o644))
 	must(t, os.WriteFile(served+"/appended", []byte("theirs"), 0o644))
 }
 
 // A file of another owner in a folder of ours: it is refused somewhere
 // between open and close, and the file shows the server's content again.
-func refusedWrites(t *testing.T, e env) {
+func refusedWrites(t testing.TB, e env) {
 	write := func(name string, flags int) error {
 		f, err := os.OpenFile(e.path(name), flags, 0o644)
 		if err != nil {

@@ -19,6 +19,7 @@ func attributeCases() []conformanceCase {
 		{name: "stat-own", run: statOwn},
 		{name: "chmod", run: chmod},
 		{name: "utimes", run: utimes},
+		{name: "utimes-folder", run: utimesFolder},
 		{name: "chown", run: chown, remote: true},
 		{name: "ids", prepare: aged, run: ids, remote: true},
 		{name: "symlinks", prepare: linked, run: symlinks},
@@ -40,7 +41,7 @@ func ages() map[string]time.Time {
 	}
 }
 
-func aged(t *testing.T, served string) {
+func aged(t testing.TB, served string) {
 	size := 0
 	for name, at := range ages() {
 		put(t, served+"/"+name, make([]byte, size))
@@ -53,7 +54,7 @@ func aged(t *testing.T, served string) {
 }
 
 // Times are exact to the second in folders of moderate size.
-func statShows(t *testing.T, e env) {
+func statShows(t testing.TB, e env) {
 	const script = "stat -c '%n %F %s %a %Y' 1999 a-month an-hour future leap ten-years 7-months"
 	equal(t, "stat", sh(t, e.Dir, script), sh(t, e.Served, script))
 	equal(t, "folder", sh(t, e.Dir, "stat -c '%F %a' dir"), "directory 750")
@@ -61,7 +62,7 @@ func statShows(t *testing.T, e env) {
 }
 
 // What a program just wrote has its size at once and keeps its time.
-func statOwn(t *testing.T, e env) {
+func statOwn(t testing.TB, e env) {
 	start := time.Now().Add(-2 * time.Second)
 	f := openFile(t, e.path("f"), os.O_RDWR|os.O_CREATE)
 	for i := range 10 {
@@ -82,7 +83,7 @@ func statOwn(t *testing.T, e env) {
 	e.Same(t)
 }
 
-func chmod(t *testing.T, e env) {
+func chmod(t testing.TB, e env) {
 	sh(t, e.Dir, "echo x > f; mkdir d; chmod 600 f; chmod 700 d")
 	for _, dir := range []string{e.Dir, e.Served} {
 		equal(t, dir, sh(t, dir, "stat -c '%n %a' f d"), "f 600\nd 700")
@@ -105,7 +106,7 @@ func chmod(t *testing.T, e env) {
 	equal(t, "mode after a write, served", sh(t, e.Served, "stat -c %a h"), "600")
 }
 
-func utimes(t *testing.T, e env) {
+func utimes(t testing.TB, e env) {
 	at := time.Date(2015, 10, 21, 7, 28, 0, 0, time.UTC)
 	f := openFile(t, e.path("f"), os.O_RDWR|os.O_CREATE)
 	must(t, errOf(f.WriteString("x")))
@@ -123,9 +124,17 @@ func utimes(t *testing.T, e env) {
 	sh(t, e.Dir, "echo y >> f; test $(( $(date +%s) - $(stat -c %Y f) )) -lt 60")
 }
 
+// The time of a folder is set; where the server cannot, nobody is told.
+func utimesFolder(t testing.TB, e env) {
+	sh(t, e.Dir, "mkdir d; echo x > d/f; touch -d '2015-10-21 07:28:00' d")
+	for _, dir := range []string{e.Dir, e.Served} {
+		equal(t, dir, sh(t, dir, "stat -c %Y d"), "1445412480")
+	}
+}
+
 // chown to oneself succeeds, as cp -p and tar of root need; FTP cannot give
 // files to others.
-func chown(t *testing.T, e env) {
+func chown(t testing.TB, e env) {
 	must(t, os.WriteFile(e.path("f"), []byte("x"), 0o644))
 	must(t, os.Chown(e.path("f"), 0, 0))
 	must(t, os.Chown(e.path("f"), -1, 0))
@@ -133,11 +142,11 @@ func chown(t *testing.T, e env) {
 	equal(t, "owner", sh(t, e.Dir, "stat -c '%u %g' f"), "0 0")
 }
 
-func ids(t *testing.T, e env) {
+func ids(t testing.TB, e env) {
 	equal(t, "owners", sh(t, e.Dir, "find . -printf '%U %G\n' | sort -u"), fmt.Sprintf("%d %d", os.Getuid(), os.Getgid()))
 }
 
-func linked(t *testing.T, served string) {
+func linked(t testing.TB, served string) {
 	put(t, served+"/file", []byte("linked"))
 	putDir(t, served+"/dir")
 	put(t, served+"/dir/inside", []byte("inside"))
@@ -147,7 +156,7 @@ func linked(t *testing.T, served string) {
 	must(t, os.Symlink("to-file", served+"/to-link"))
 }
 
-func symlinks(t *testing.T, e env) {
+func symlinks(t testing.TB, e env) {
 	for name, target := range map[string]string{"to-file": "file", "to-dir": "dir", "to inside": "../symlinks/dir/inside", "to-link": "to-file"} {
 		got, err := os.Readlink(e.path(name))
 		must(t, err)
@@ -165,7 +174,7 @@ func symlinks(t *testing.T, e env) {
 	e.Same(t)
 }
 
-func linkedOut(t *testing.T, served string) {
+func linkedOut(t testing.TB, served string) {
 	putDir(t, served+"/keep")
 	put(t, served+"/keep/precious", []byte("precious"))
 	putDir(t, served+"/tree")
@@ -175,7 +184,7 @@ func linkedOut(t *testing.T, served string) {
 }
 
 // rm -rf removes links, never what they lead to.
-func symlinksRemoved(t *testing.T, e env) {
+func symlinksRemoved(t testing.TB, e env) {
 	sh(t, e.Dir, "rm -rf tree")
 	e.Gone(t, "tree")
 	e.Holds(t, "keep/precious", []byte("precious"))

@@ -21,20 +21,20 @@ func bulkCases() []conformanceCase {
 		{name: "parallel-writers", run: parallelWriters},
 		{name: "parallel-one-file", run: parallelOneFile},
 		{name: "parallel-names", run: parallelNames},
-		{name: "parallel-readers", prepare: func(t *testing.T, served string) {
+		{name: "parallel-readers", prepare: func(t testing.TB, served string) {
 			put(t, served+"/f", randomBytes(30, 4<<20))
 		}, run: parallelReaders},
 	}
 }
 
-func manyEntries(t *testing.T, served string) {
+func manyEntries(t testing.TB, served string) {
 	putDir(t, served+"/dir")
 	for i := range 2000 {
 		put(t, fmt.Sprintf("%s/dir/entry %04d.dat", served, i), make([]byte, i%7))
 	}
 }
 
-func listMany(t *testing.T, e env) {
+func listMany(t testing.TB, e env) {
 	equal(t, "ls", sh(t, e.Dir, "ls dir | sha256sum"), sh(t, e.Served, "ls dir | sha256sum"))
 	const script = `find dir -type f -printf '%s %P\n' | sort | sha256sum`
 	equal(t, "find", sh(t, e.Dir, script), sh(t, e.Served, script))
@@ -43,7 +43,7 @@ func listMany(t *testing.T, e env) {
 	equal(t, "left on the server", sh(t, e.Served, "ls dir | wc -l"), "1001")
 }
 
-func makeMany(t *testing.T, e env) {
+func makeMany(t testing.TB, e env) {
 	sh(t, e.Dir, "mkdir d; for i in $(seq 200); do echo $i > d/f$i; done; ls d | wc -l | grep -qx 200")
 	equal(t, "sum", sh(t, e.Served, "cat d/* | sort -n | sha256sum"), sh(t, "/", "seq 200 | sha256sum"))
 	e.Same(t)
@@ -60,7 +60,7 @@ func together(n int, f func(i int)) {
 	wg.Wait()
 }
 
-func parallelWriters(t *testing.T, e env) {
+func parallelWriters(t testing.TB, e env) {
 	together(16, func(i int) {
 		for j := range 4 {
 			name := fmt.Sprintf("w%d-%d", i, j)
@@ -74,7 +74,7 @@ func parallelWriters(t *testing.T, e env) {
 }
 
 // Writers of one file write each their own blocks, through handles of their own.
-func parallelOneFile(t *testing.T, e env) {
+func parallelOneFile(t testing.TB, e env) {
 	want := randomBytes(31, 16*4096)
 	must(t, os.WriteFile(e.path("f"), make([]byte, len(want)), 0o644))
 	together(16, func(i int) {
@@ -92,7 +92,7 @@ func parallelOneFile(t *testing.T, e env) {
 }
 
 // Of many who make the same name, one wins.
-func parallelNames(t *testing.T, e env) {
+func parallelNames(t testing.TB, e env) {
 	for round := range 3 {
 		var files, folders atomic.Int32
 		together(8, func(i int) {
@@ -123,7 +123,7 @@ func parallelNames(t *testing.T, e env) {
 	e.Same(t)
 }
 
-func parallelReaders(t *testing.T, e env) {
+func parallelReaders(t testing.TB, e env) {
 	want := randomBytes(30, 4<<20)
 	together(8, func(i int) {
 		f, err := os.Open(e.path("f"))

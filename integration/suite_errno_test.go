@@ -24,7 +24,7 @@ func errnoCases() []conformanceCase {
 // errOf drops the value of a call.
 func errOf[T any](_ T, err error) error { return err }
 
-func errnoOpen(t *testing.T, e env) {
+func errnoOpen(t testing.TB, e env) {
 	f, dir := e.path("f"), e.path("dir")
 	must(t, os.WriteFile(f, []byte("x"), 0o644))
 	must(t, os.Mkdir(dir, 0o755))
@@ -48,7 +48,7 @@ func errnoOpen(t *testing.T, e env) {
 	e.Holds(t, "f", []byte("x"))
 }
 
-func errnoNames(t *testing.T, e env) {
+func errnoNames(t testing.TB, e env) {
 	f, dir := e.path("f"), e.path("dir")
 	must(t, os.WriteFile(f, []byte("x"), 0o644))
 	must(t, os.MkdirAll(dir+"/sub", 0o755))
@@ -71,7 +71,7 @@ func errnoNames(t *testing.T, e env) {
 	e.Same(t)
 }
 
-func errnoRename(t *testing.T, e env) {
+func errnoRename(t testing.TB, e env) {
 	f, g, dir, full := e.path("f"), e.path("g"), e.path("dir"), e.path("full")
 	must(t, os.WriteFile(f, []byte("f"), 0o644))
 	must(t, os.WriteFile(g, []byte("g"), 0o644))
@@ -100,7 +100,7 @@ func errnoRename(t *testing.T, e env) {
 }
 
 // FTP has no hard links and no device nodes; programs fall back at these.
-func errnoLinks(t *testing.T, e env) {
+func errnoLinks(t testing.TB, e env) {
 	f := e.path("f")
 	must(t, os.WriteFile(f, []byte("x"), 0o644))
 	wantErrno(t, os.Link(f, e.path("hard")), syscall.EPERM, syscall.EOPNOTSUPP)
@@ -117,7 +117,7 @@ func errnoLinks(t *testing.T, e env) {
 	e.Same(t)
 }
 
-func errnoExchange(t *testing.T, e env) {
+func errnoExchange(t testing.TB, e env) {
 	f, g := e.path("f"), e.path("g")
 	must(t, os.WriteFile(f, []byte("f"), 0o644))
 	must(t, os.WriteFile(g, []byte("g"), 0o644))

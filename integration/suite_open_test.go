@@ -15,7 +15,7 @@ import (
 
 // openCases are about files that are open while their name changes.
 func openCases() []conformanceCase {
-	large := func(t *testing.T, served string) {
+	large := func(t testing.TB, served string) {
 		put(t, served+"/large", randomBytes(20, 3<<20))
 		put(t, served+"/other", []byte("other"))
 	}
@@ -31,7 +31,7 @@ func openCases() []conformanceCase {
 }
 
 // openFile opens a file until the test ends.
-func openFile(t *testing.T, path string, flags int) *os.File {
+func openFile(t testing.TB, path string, flags int) *os.File {
 	t.Helper()
 	f, err := os.OpenFile(path, flags, 0o644)
 	must(t, err)
@@ -40,7 +40,7 @@ func openFile(t *testing.T, path string, flags int) *os.File {
 }
 
 // wantLinks fails the test unless fstat(2) shows n links.
-func wantLinks(t *testing.T, f *os.File, n uint64) {
+func wantLinks(t testing.TB, f *os.File, n uint64) {
 	t.Helper()
 	var st unix.Stat_t
 	must(t, unix.Fstat(int(f.Fd()), &st))
@@ -48,7 +48,7 @@ func wantLinks(t *testing.T, f *os.File, n uint64) {
 }
 
 // A file that is read goes on being readable, whole, after its unlink.
-func openUnlink(t *testing.T, e env) {
+func openUnlink(t testing.TB, e env) {
 	f := openFile(t, e.path("large"), os.O_RDONLY)
 	head := make([]byte, 100)
 	must(t, errOf(io.ReadFull(f, head)))
@@ -64,7 +64,7 @@ func openUnlink(t *testing.T, e env) {
 }
 
 // A file that is written can be used after its unlink and never comes back.
-func openUnlinkWritten(t *testing.T, e env) {
+func openUnlinkWritten(t testing.TB, e env) {
 	f := openFile(t, e.path("f"), os.O_RDWR|os.O_CREATE)
 	must(t, errOf(f.WriteString("before ")))
 	must(t, os.Remove(e.path("f")))
@@ -84,7 +84,7 @@ func openUnlinkWritten(t *testing.T, e env) {
 	e.Same(t)
 }
 
-func openRename(t *testing.T, e env) {
+func openRename(t testing.TB, e env) {
 	r := openFile(t, e.path("large"), os.O_RDONLY)
 	w := openFile(t, e.path("fresh"), os.O_RDWR|os.O_CREATE)
 	must(t, errOf(w.WriteString("one ")))
@@ -108,7 +108,7 @@ func openRename(t *testing.T, e env) {
 
 // A file that another is renamed over keeps its content for those who have
 // it open; what they write is nobody's any more.
-func openRenamedOver(t *testing.T, e env) {
+func openRenamedOver(t testing.TB, e env) {
 	r := openFile(t, e.path("large"), os.O_RDONLY)
 	w := openFile(t, e.path("target"), os.O_RDWR|os.O_CREATE)
 	must(t, errOf(w.WriteString("target")))
@@ -130,7 +130,7 @@ func openRenamedOver(t *testing.T, e env) {
 }
 
 // A name that is deleted and made again is another file than the open one.
-func openRecreate(t *testing.T, e env) {
+func openRecreate(t testing.TB, e env) {
 	must(t, os.WriteFile(e.path("f"), []byte("first"), 0o644))
 	first := openFile(t, e.path("f"), os.O_RDWR)
 	must(t, os.Remove(e.path("f")))
@@ -153,7 +153,7 @@ func openRecreate(t *testing.T, e env) {
 }
 
 // A folder that is open can be listed while it changes.
-func openFolder(t *testing.T, e env) {
+func openFolder(t testing.TB, e env) {
 	for _, name := range []string{"a", "b", "c"} {
 		must(t, os.WriteFile(e.path(name), []byte(name), 0o644))
 	}
@@ -178,7 +178,7 @@ func openFolder(t *testing.T, e env) {
 }
 
 // A process whose folder is moved or removed goes on.
-func cwdMoves(t *testing.T, e env) {
+func cwdMoves(t testing.TB, e env) {
 	sh(t, e.Dir, "mkdir a; cd a; mv ../a ../b; echo x > f; cat f; mkdir sub; cd sub; rmdir ../sub; ! echo y > g")
 	e.Holds(t, "b/f", []byte("x\n"))
 	e.Same(t)
@@ -189,7 +189,7 @@ func handleCases() []conformanceCase {
 	return []conformanceCase{
 		{name: "two-handles", run: twoHandles},
 		{name: "append-handles", run: appendHandles},
-		{name: "write-middle", prepare: func(t *testing.T, served string) {
+		{name: "write-middle", prepare: func(t testing.TB, served string) {
 			put(t, served+"/f", randomBytes(21, 5<<20))
 			put(t, served+"/g", randomBytes(22, 5<<20))
 		}, run: writeMiddle},
@@ -202,7 +202,7 @@ func handleCases() []conformanceCase {
 	}
 }
 
-func twoHandles(t *testing.T, e env) {
+func twoHandles(t testing.TB, e env) {
 	a := openFile(t, e.path("f"), os.O_RDWR|os.O_CREATE|os.O_EXCL)
 	b := openFile(t, e.path("f"), os.O_RDWR)
 	must(t, errOf(a.WriteString("hello world")))
@@ -221,7 +221,7 @@ func twoHandles(t *testing.T, e env) {
 	e.HoldsSoon(t, "f", []byte("hello World!"))
 }
 
-func appendHandles(t *testing.T, e env) {
+func appendHandles(t testing.TB, e env) {
 	a := openFile(t, e.path("f"), os.O_WRONLY|os.O_CREATE|os.O_APPEND)
 	b := openFile(t, e.path("f"), os.O_WRONLY|os.O_APPEND)
 	var want []byte
@@ -239,7 +239,7 @@ func appendHandles(t *testing.T, e env) {
 }
 
 // Some bytes of a file that was never read here are replaced; the rest stays.
-func writeMiddle(t *testing.T, e env) {
+func writeMiddle(t testing.TB, e env) {
 	want := randomBytes(21, 5<<20)
 	f := openFile(t, e.path("f"), os.O_RDWR)
 	for _, off := range []int64{3_000_000, 0, 5<<20 - 4, 70_000, 5<<20 + 10} {
@@ -260,7 +260,7 @@ func writeMiddle(t *testing.T, e env) {
 }
 
 // A reader follows a file that is being written, as tail -f does.
-func readWhileWritten(t *testing.T, e env) {
+func readWhileWritten(t testing.TB, e env) {
 	w := openFile(t, e.path("f"), os.O_WRONLY|os.O_CREATE)
 	r := openFile(t, e.path("f"), os.O_RDONLY)
 	want := randomBytes(23, 64<<10)
@@ -281,7 +281,7 @@ func readWhileWritten(t *testing.T, e env) {
 	e.Holds(t, "f", want)
 }
 
-func truncOpen(t *testing.T, e env) {
+func truncOpen(t testing.TB, e env) {
 	content := randomBytes(24, 10_000)
 	must(t, os.WriteFile(e.path("f"), content, 0o644))
 	r := openFile(t, e.path("f"), os.O_RDONLY)
@@ -302,7 +302,7 @@ func truncOpen(t *testing.T, e env) {
 	e.Holds(t, "f", []byte("short"))
 }
 
-func sparse(t *testing.T, e env) {
+func sparse(t testing.TB, e env) {
 	f := openFile(t, e.path("f"), os.O_RDWR|os.O_CREATE)
 	must(t, errOf(f.WriteAt([]byte("end"), 1<<20)))
 	must(t, errOf(f.WriteAt([]byte("start"), 0)))
@@ -314,7 +314,7 @@ func sparse(t *testing.T, e env) {
 }
 
 // What fsync(2) returned for is on the server, without a close.
-func fsync(t *testing.T, e env) {
+func fsync(t testing.TB, e env) {
 	f := openFile(t, e.path("f"), os.O_RDWR|os.O_CREATE)
 	must(t, f.Sync())
 	e.Holds(t, "f", nil)
@@ -330,7 +330,7 @@ func fsync(t *testing.T, e env) {
 	sh(t, e.Dir, "sync f; sync .")
 }
 
-func mmap(t *testing.T, e env) {
+func mmap(t testing.TB, e env) {
 	want := randomBytes(25, 300_000)
 	must(t, os.WriteFile(e.path("f"), want, 0o644))
 	f := openFile(t, e.path("f"), os.O_RDWR)
@@ -348,7 +348,7 @@ func mmap(t *testing.T, e env) {
 }
 
 // Locks are this kernel's own: they hold within the mount.
-func locks(t *testing.T, e env) {
+func locks(t testing.TB, e env) {
 	a := openFile(t, e.path("f"), os.O_RDWR|os.O_CREATE)
 	b := openFile(t, e.path("f"), os.O_RDWR)
 	must(t, syscall.Flock(int(a.Fd()), syscall.LOCK_EX))

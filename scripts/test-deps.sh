@@ -9,7 +9,8 @@ cd "$(dirname "$0")/.."
 scripts/need.sh \
   gcc=gcc /usr/include/stdio.h=libc6-dev fusermount3=fuse3 git=git curl=curl \
   proftpd=proftpd-core /usr/lib/proftpd/mod_tls.so=proftpd-mod-crypto \
-  mountpoint=util-linux ps=procps tar=tar sed=sed find=findutils python3=python3 \
+  mountpoint=util-linux mount=mount ip=iproute2 systemd-analyze=systemd ps=procps tar=tar sed=sed find=findutils \
+  rsync=rsync vim=vim nano=nano sqlite3=sqlite3 zip=zip unzip=unzip script=bsdutils python3=python3 \
   /usr/bin/pydoc3=python3
 
 # unpack PACKAGE FILE: unless .cache/servers/PACKAGE has the file.

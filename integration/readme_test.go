@@ -1,0 +1,186 @@
+//go:build linux
+
+package integration
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// readme is the page with the table of what works on which server, between
+// the two marks. A run of all tests compares it with what it found.
+const (
+	readme   = "../README.md"
+	tableTop = "<!-- what works on which server: written by the tests, see integration/readme_test.go -->\n"
+	tableEnd = "<!-- end of the table -->\n"
+)
+
+// serverNames are the headings of the table.
+var serverNames = map[kind]string{proftpd: "ProFTPD", vsftpd: "vsftpd", pureftpd: "Pure-FTPd", pyftpdlib: "pyftpdlib"}
+
+// tableRow is a promise to people, and the tests that hold it, without the
+// server in their names.
+type tableRow struct {
+	promise string
+	tests   []string
+}
+
+// tableRows have every conformance case once.
+func tableRows() []tableRow {
+	suite := func(names ...string) []string {
+		for i, name := range names {
+			names[i] = "TestConformance/" + name
+		}
+		return names
+	}
+	return []tableRow{
+		{"redirects, pipes, `cp -r`, `mv`, `rm -r`, `mkdir -p`", suite("redirect", "redirect-shared", "cp", "cp-r", "mv", "mv-folder", "rm-r", "mkdir-p", "pipes")},
+		{"`ls -l`, `find`, `du`, `df`, `stat`", suite("ls-find", "stat", "stat-own", "ids", "chown", "df")},
+		{"reading anywhere in large files, by many at once", suite("read", "pager", "parallel-readers")},
+		{"`sed -i`, `tar`, editors that save by renaming", suite("sed-i", "tar", "editors")},
+		{"writing in the middle, truncating, holes, `mmap`", suite("dd", "truncate", "write-middle", "trunc-open", "sparse", "mmap")},
+		{"fsync, appends, several programs in one file, locks", suite("fsync", "two-handles", "append-handles", "read-while-written", "locks", "parallel-one-file")},
+		{"open files that are renamed, replaced or removed", suite("open-unlink", "open-unlink-written", "open-rename", "open-renamed-over", "open-recreate", "open-folder", "cwd-moves")},
+		{"folders of 2,000 names, 16 programs that write at once", suite("many-entries", "many-made", "parallel-writers", "parallel-names")},
+		{"modes and times: `chmod`, `touch -d`, `cp -p`", suite("chmod", "touch", "utimes", "cp-p")},
+		{"symlinks that are on the server", suite("symlinks")},
+		{"`rm -rf` removes symlinks, never what they lead to", suite("symlinks-rm")},
+		{"refusals reach programs with the right error", suite("readonly-folder", "unreadable", "foreign-file", "errno-open", "errno-names", "errno-rename", "errno-links", "errno-exchange")},
+		{"what others change shows after `--dir-ttl`", []string{"TestForeignChanges"}},
+		{"`kill -9` of ftpfs: what close or fsync called safe is on the server after the next mount", []string{"TestCrash"}},
+		{"the server hangs, dies or is full: true errors in time, and all goes on after", []string{"TestServerHangs", "TestServerRestarts", "TestDiskFull"}},
+		{"a server that allows one session", []string{"TestOneSession"}},
+		{"times of folders: `touch -d`, and `rsync -a` without `--omit-dir-times`", suite("utimes-folder")},
+		{"names with spaces, quotes, `*?[]{}$%~;`, any UTF-8; 255 bytes; deep paths", suite("names", "names-listed", "names-long", "names-refused", "names-told", "deep")},
+		{"folders with `*` in their name", suite("names-star", "names-star-listed")},
+		{"names that end in a space", suite("names-end-space", "names-end-space-listed")},
+		{"names with control characters", suite("names-control", "names-control-listed")},
+		{"names with `\\`", suite("names-backslash", "names-backslash-listed")},
+		{"names in Latin-1", suite("names-latin1", "names-latin1-listed")},
+	}
+}
+
+// TestTableRows: no case is missing in the table.
+func TestTableRows(t *testing.T) {
+	var listed, all []string
+	for _, r := range tableRows() {
+		for _, name := range r.tests {
+			if strings.Contains(name, "/") {
+				listed = append(listed, name)
+			}
+		}
+	}
+	for _, c := range conformanceCases() {
+		all = append(all, "TestConformance/"+c.name)
+	}
+	slices.Sort(listed)
+	slices.Sort(all)
+	if d := cmp.Diff(all, listed); d != "" {
+		t.Errorf("tests (-) and rows of the table (+) differ:\n%s", d)
+	}
+}
+
+// findings are what the run found out: for each test, without the server in
+// its name, and each server the reason of an exception, "" for what works.
+type findings struct {
+	mu sync.Mutex
+	of map[string]map[kind]string // guarded by mu
+}
+
+// ended takes note of the end of a test over a server, "Test/server" or
+// "Test/server/case", unless it has failed.
+func (f *findings) ended(t testing.TB, reason string) {
+	test, rest, _ := strings.Cut(t.Name(), "/")
+	server, name, more := strings.Cut(rest, "/")
+	if more {
+		test += "/" + name
+	}
+	if t.Failed() || !slices.Contains(allServers, kind(server)) {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.of[test] == nil {
+		f.of[test] = make(map[kind]string)
+	}
+	f.of[test][kind(server)] = reason
+}
+
+// whole reports whether all of the table was found out: a run of a part says
+// nothing.
+func (f *findings) whole() bool {
+	for _, row := range tableRows() {
+		for _, name := range row.tests {
+			if len(f.of[name]) != len(allServers) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// checkReadme compares the table in the README with what a run without
+// failures found, or writes it if $FTPFS_UPDATE_README is 1.
+func checkReadme(f *findings) error {
+	if !f.whole() {
+		return nil
+	}
+	b, err := os.ReadFile(readme)
+	if err != nil {
+		return err
+	}
+	head, rest, ok := strings.Cut(string(b), tableTop)
+	was, tail, ok2 := strings.Cut(rest, tableEnd)
+	if !ok || !ok2 {
+		return fmt.Errorf("%s has no table: it wants the lines\n%s%s", readme, tableTop, tableEnd)
+	}
+	is := f.table()
+	switch {
+	case was == is:
+		return nil
+	case os.Getenv("FTPFS_UPDATE_README") == "1":
+		return os.WriteFile(readme, []byte(head+tableTop+is+tableEnd+tail), 0o644)
+	}
+	return fmt.Errorf("the table of %s (-) and what the tests found (+) differ; FTPFS_UPDATE_README=1 writes it anew:\n%s", readme, cmp.Diff(was, is))
+}
+
+// table writes the findings down, with the reasons as notes below.
+func (f *findings) table() string {
+	var b strings.Builder
+	var notes []string
+	b.WriteString("\n| |")
+	for _, k := range allServers {
+		fmt.Fprintf(&b, " %s |", serverNames[k])
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(allServers)) + "\n")
+	for _, row := range tableRows() {
+		fmt.Fprintf(&b, "| %s |", row.promise)
+		for _, k := range allServers {
+			cell := "yes"
+			for _, name := range row.tests {
+				reason := f.of[name][k]
+				if reason == "" {
+					continue
+				}
+				reason = serverNames[k] + " " + reason
+				if !slices.Contains(notes, reason) {
+					notes = append(notes, reason)
+				}
+				cell = fmt.Sprintf("no (%d)", slices.Index(notes, reason)+1)
+			}
+			fmt.Fprintf(&b, " %s |", cell)
+		}
+		b.WriteByte('\n')
+	}
+	b.WriteByte('\n')
+	for i, n := range notes {
+		fmt.Fprintf(&b, "%d. %s.\n", i+1, n)
+	}
+	return b.String() + "\n"
+}
