@@ -96,7 +96,6 @@ func TestRefresh(t *testing.T) {
 func TestDeferredUpload(t *testing.T) {
 	for _, k := range allServers {
 		t.Run(string(k), func(t *testing.T) {
-			t.Parallel()
 			s := startServer(t, k)
 			m := mount(t, s)
 			sh(t, m.Dir, "{ /bin/echo one; /bin/echo two; /bin/echo three; } > f")

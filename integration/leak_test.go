@@ -76,7 +76,6 @@ func afterWork(t *testing.T, s *server, n int) usage {
 func TestUploads(t *testing.T) {
 	for _, k := range allServers {
 		t.Run(string(k), func(t *testing.T) {
-			t.Parallel()
 			s := startServer(t, k)
 			put(t, s.Served+"/read", []byte("read"))
 			m := mount(t, s)
