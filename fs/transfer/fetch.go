@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"path"
@@ -30,6 +31,7 @@ type stream struct {
 	c      *cache.Copy
 	cut    context.CancelFunc
 	pos    int64       // next byte to come; guarded by f.mu
+	all    bool        // the last byte of the file has come; guarded by f.mu
 	want   int64       // end of what readers asked for; guarded by f.mu
 	waits  int         // readers that wait for it; guarded by f.mu
 	paused bool        // it is far enough ahead; guarded by f.mu
@@ -161,7 +163,7 @@ func (s *stream) run(ctx context.Context) {
 	var err error
 	for resumed := 0; ; resumed++ {
 		before, p := s.pos, s.f.currentPath()
-		if err = s.verify(ctx, resumed > 0); err == nil {
+		if err = s.verify(ctx, resumed > 0); err == nil && !s.arrived() {
 			err = s.transfer(ctx)
 		}
 		if s.pos > before {
@@ -173,22 +175,58 @@ func (s *stream) run(ctx context.Context) {
 				continue // it was renamed meanwhile
 			}
 		}
-		if err == nil || errors.Is(err, errStopped) || ctx.Err() != nil || resumed >= maxResumes || !mayResume(err) {
+		if err == nil || errors.Is(err, errStopped) || ctx.Err() != nil || resumed >= maxResumes || !mayResume(err) || s.arrived() && denied(err) {
 			break
 		}
 		s.f.m.log.Info("resuming a download", "path", s.f.currentPath(), "offset", s.pos, "error", err)
 	}
 	s.f.mu.Lock()
 	defer s.f.mu.Unlock()
+	if err != nil && s.all {
+		s.doubtLocked(err)
+	}
 	if s.stop {
 		err = errStopped
 	}
 	s.endLocked(err)
 }
 
+// arrived tells whether the last byte has come. A stream that is resumed then
+// needs no other transfer: the server has the version still, and all of it is
+// here.
+func (s *stream) arrived() bool {
+	s.f.mu.Lock()
+	defer s.f.mu.Unlock()
+	return s.all
+}
+
+// doubtLocked notes that the server has not confirmed the bytes of the copy,
+// all of which have arrived. A lost confirmation leaves them to those who read
+// them. Where the server said that something went wrong, or has another
+// version by now, the copy is thrown away, and reading on is that error.
+func (s *stream) doubtLocked(err error) {
+	f := s.f
+	f.store.Forget(f.path) // it may have been closed and kept already
+	switch {
+	case f.copy != s.c || f.dirty:
+	case denied(err):
+		f.discardLocked()
+		f.thrown, f.why = s.c, err
+	default:
+		f.unsure = true
+	}
+}
+
 // mayResume tells whether asking for the rest again can help.
 func mayResume(err error) bool {
 	return conn.OutcomeOf(err) != conn.Refused && !errors.Is(err, conn.ErrTimeout) && !errors.Is(err, conn.ErrConflict)
+}
+
+// denied tells whether it is the server's word that a transfer went wrong, and
+// not its silence.
+func denied(err error) bool {
+	var e *conn.Error
+	return errors.As(err, &e) && (e.Outcome == conn.Refused || e.Code >= 400 && e.Code != 421)
 }
 
 // verify makes sure that the server still has the version that the copy is
@@ -202,23 +240,19 @@ func (s *stream) verify(ctx context.Context, resumed bool) error {
 	if first && !resumed && time.Since(checked) < checkedFor {
 		return nil
 	}
-	var now conn.Entry
-	err := f.m.pool.Run(ctx, conn.Metadata, conn.Repeatable, func(ctx context.Context, sess conn.Session) (err error) {
-		now, err = sess.Stat(ctx, p)
-		return err
-	})
+	return f.verifyNow(ctx, p, base)
+}
+
+// verifyNow asks the server whether it has version base at p.
+// conn.ErrConflict: another one.
+func (f *File) verifyNow(ctx context.Context, p string, base conn.Version) error {
+	now, err := f.stat(ctx, p)
 	if err != nil {
 		return err
 	}
-	if !now.Version().Same(base) {
-		return f.changed(p)
+	if now.Version().Same(base) {
+		return nil
 	}
-	return nil
-}
-
-// changed is the error of a file that the server has in another version than
-// the one that is being read.
-func (f *File) changed(p string) error {
 	f.m.tree.Forget(path.Dir(p))
 	return &conn.Error{Op: "RETR", Path: p, Outcome: conn.Refused, Err: conn.ErrConflict}
 }
@@ -227,7 +261,7 @@ func (f *File) changed(p string) error {
 func (s *stream) transfer(ctx context.Context) error {
 	f := s.f
 	f.mu.Lock()
-	p, size := f.path, f.entry.Size
+	p, size, base := f.path, f.entry.Size, f.entry.Version()
 	f.mu.Unlock()
 	d, lease, err := f.m.pool.Open(ctx, conn.Transfer, p, s.pos)
 	if err != nil {
@@ -246,15 +280,21 @@ func (s *stream) transfer(ctx context.Context) error {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
-		if s.pos+int64(n) > size || err != nil && s.pos+int64(n) < size {
-			return f.changed(p) // it goes on behind its size, or ended early
+		if s.pos+int64(n) > size {
+			return s.tooLong(ctx, p, base)
 		}
 		if err := s.c.Fill(buf[:n], s.pos); err != nil {
 			return err
 		}
-		done, stopped := s.advance(ctx, int64(n))
-		if s.pos == size && err == nil { // the readers have it all; what the server says of it counts all the same
-			err = s.confirm(d, p)
+		done, stopped := s.advance(ctx, int64(n), size)
+		switch {
+		case s.pos < size && err != nil:
+			return &conn.Error{Op: "RETR", Path: p, Err: fmt.Errorf("%w: %w", conn.ErrProtocol, io.ErrUnexpectedEOF)}
+		case s.pos == size && err == nil: // the readers have it all; what the server says of it counts all the same
+			var more int
+			if more, err = d.Read(buf); more > 0 {
+				return s.tooLong(ctx, p, base)
+			}
 		}
 		if done || errors.Is(err, io.EOF) {
 			return ignoreEOF(err)
@@ -265,23 +305,13 @@ func (s *stream) transfer(ctx context.Context) error {
 	}
 }
 
-// confirm reads the end of a transfer of which all bytes have arrived. If the
-// server has more, or says that something went wrong, the copy is thrown away.
-func (s *stream) confirm(d io.Reader, p string) error {
-	n, err := d.Read(make([]byte, 1))
-	if n == 0 && errors.Is(err, io.EOF) {
-		return io.EOF
+// tooLong returns what it means that the server sends more than the size of
+// the file: it has another version by now, or breaks the protocol.
+func (s *stream) tooLong(ctx context.Context, p string, base conn.Version) error {
+	if err := s.f.verifyNow(ctx, p, base); err != nil {
+		return err
 	}
-	f := s.f
-	f.mu.Lock()
-	if f.copy == s.c && !f.dirty {
-		f.discardLocked()
-	}
-	f.mu.Unlock()
-	if n > 0 {
-		return f.changed(p)
-	}
-	return err
+	return &conn.Error{Op: "RETR", Path: p, Outcome: conn.Refused, Err: fmt.Errorf("%w: more bytes than the size says", conn.ErrProtocol)}
 }
 
 func ignoreEOF(err error) error {
@@ -291,13 +321,15 @@ func ignoreEOF(err error) error {
 	return err
 }
 
-// advance moves the stream on by n bytes, tells the readers, and waits while
-// it is too far ahead of them. done: nothing more is missing.
-func (s *stream) advance(ctx context.Context, n int64) (done bool, err error) {
+// advance moves the stream on by n bytes, of a file of size, tells the
+// readers, and waits while it is too far ahead of them. done: nothing more is
+// missing.
+func (s *stream) advance(ctx context.Context, n, size int64) (done bool, err error) {
 	f := s.f
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s.pos += n
+	s.all = s.pos == size
 	f.wakeLocked()
 	if _, missing := s.c.Missing(s.pos, max(0, s.c.Size()-s.pos)); !missing {
 		return true, nil

@@ -30,6 +30,9 @@ type File struct {
 	streamed  bool                 // a transfer into copy was begun; guarded by mu
 	uncertain bool                 // an upload was given up or cut, and can have come about all the same; guarded by mu
 	copy      *cache.Copy          // nil until the content is needed; guarded by mu
+	thrown    *cache.Copy          // a copy of which the server did not confirm the end; guarded by mu
+	why       error                // it was thrown away; guarded by mu
+	unsure    bool                 // all of copy has come, but not its confirmation: good for who has it open; guarded by mu
 	dirty     bool                 // copy has what the server has not; guarded by mu
 	emptied   bool                 // dirty by create or O_TRUNC alone: a Flush sends nothing; guarded by mu
 	mtime     time.Time            // while dirty: to be set on the server; guarded by mu
@@ -91,6 +94,7 @@ func (f *File) discardLocked() {
 		f.copy = nil
 	}
 	f.sentGen, f.sealedGen, f.asked, f.streamed = 0, 0, false, false
+	f.thrown, f.why, f.unsure = nil, nil, false
 }
 
 // parkLocked gives the copy of a file that is done with to the cache.
@@ -99,7 +103,7 @@ func (f *File) parkLocked() {
 	f.copy = nil
 	switch {
 	case c == nil:
-	case f.unlinked || f.store != f.m.store:
+	case f.unlinked || f.unsure || f.store != f.m.store:
 		c.Close()
 	default:
 		ours, racy := c.Generation() > 0, f.racyLocked()
@@ -152,11 +156,15 @@ func (f *File) contentOf(h *Handle) (*cache.Copy, error) {
 	if err != nil {
 		return nil, err
 	}
-	if h.copy != nil && h.copy != c {
+	switch {
+	case h.copy == nil || h.copy == c:
+		h.copy = c
+		return c, nil
+	case h.copy == f.thrown:
+		return nil, f.why
+	default:
 		return nil, &conn.Error{Op: "read", Path: f.path, Outcome: conn.Refused, Err: conn.ErrConflict}
 	}
-	h.copy = c
-	return c, nil
 }
 
 func (f *File) attrLocked() Attr {

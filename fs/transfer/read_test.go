@@ -72,7 +72,7 @@ func TestCutDownloadsAreResumed(t *testing.T) {
 }
 
 // A server that says 226 to a download that it cut short, and does so again,
-// gives an error and no short file.
+// gives an error and no short file. It is not told as another version.
 func TestShortDownloadIsNeverTakenForWhole(t *testing.T) {
 	r := newRig(t)
 	r.put("f", random(100<<10))
@@ -80,9 +80,67 @@ func TestShortDownloadIsNeverTakenForWhole(t *testing.T) {
 	defer r.srv.Fault(ftptest.ReplaceReply("RETR", 426, 226, "Transfer complete"))()
 	h := r.open("/f", transfer.How{})
 	defer h.Release()
-	if got, err := readAll(t.Context(), h, 1<<20); err == nil {
-		t.Errorf("read %d of %d bytes without an error", len(got), 100<<10)
+	if got, err := readAll(t.Context(), h, 1<<20); !errors.Is(err, conn.ErrProtocol) {
+		t.Errorf("read %d of %d bytes, %v; want ErrProtocol", len(got), 100<<10, err)
 	}
+}
+
+// A server that dies between the last byte and its 226 does not take the bytes
+// from who reads them; they are not kept for the next.
+func TestLostEndOfADownloadIsNoChange(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		want := random(300 << 10)
+		r.put("f", want)
+		defer r.srv.Fault(ftptest.DropAfter("RETR").Once())()
+		h := r.open("/f", transfer.How{})
+		back := r.srv.Fault(ftptest.Refuse(ftptest.Greeting, 421, "Service not available"))
+		r.handleReads(h, want)
+		time.Sleep(time.Minute) // longer than anybody tries to reach the server
+		r.handleReads(h, want)
+		back()
+		r.handleReads(h, want)
+		h.Release()
+		r.srv.ResetLog()
+		r.reads("/f", want)
+		if n := r.srv.Count("RETR"); n != 1 {
+			t.Errorf("%d RETR of a file whose end was not confirmed, want 1", n)
+		}
+	})
+}
+
+// One that is back at once has the version still: that is as good as its 226.
+func TestLostEndOfADownloadIsMadeGood(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		want := random(300 << 10)
+		r.put("f", want)
+		defer r.srv.Fault(ftptest.DropAfter("RETR").Once())()
+		h := r.open("/f", transfer.How{})
+		r.handleReads(h, want)
+		settle()
+		h.Release()
+		r.reads("/f", want)
+		if n := r.srv.Count("RETR"); n != 1 {
+			t.Errorf("%d RETR, want 1", n)
+		}
+	})
+}
+
+// A server that has sent all bytes and then says that something went wrong has
+// sent nothing that can be relied on.
+func TestRefusedEndOfADownloadIsAnErrorToWhoReadsOn(t *testing.T) {
+	r := newRig(t)
+	r.put("f", random(300<<10))
+	defer r.srv.Fault(ftptest.ReplaceReply("RETR", 226, 451, "Failure reading local file").Once())()
+	h := r.open("/f", transfer.How{})
+	defer h.Release()
+	_, err := readAll(t.Context(), h, 64<<10)
+	for deadline := time.Now().Add(10 * time.Second); err == nil && time.Now().Before(deadline); { // the bytes are there before the reply
+		_, err = h.ReadAt(t.Context(), make([]byte, 10), 0)
+	}
+	if err == nil || errors.Is(err, conn.ErrConflict) {
+		t.Errorf("got %v, want an error that is not one of another version", err)
+	}
+	r.reads("/f", random(300<<10))
 }
 
 func TestFileThatChangedWhileItWasReadIsNotMixed(t *testing.T) {

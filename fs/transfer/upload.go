@@ -302,7 +302,7 @@ func (f *File) sent(p string, s *cache.Sealed, j *job, e conn.Entry) {
 		f.m.tree.SetWritable(path.Dir(p))
 		return
 	}
-	f.dirty, f.emptied, f.withMode, f.sealed = false, false, false, nil
+	f.dirty, f.emptied, f.withMode, f.unsure, f.sealed = false, false, false, false, nil
 	f.m.tree.Stored(p, e)
 }
 
