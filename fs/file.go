@@ -236,7 +236,9 @@ func (n *node) utimens(ctx context.Context, at time.Time) error {
 	err := n.m.transfer.SetTime(ctx, n.path(), at)
 	refused := errors.Is(err, errors.ErrUnsupported) || conn.OutcomeOf(err) == conn.Refused
 	if err != nil && refused && n.IsDir() {
-		n.m.log.Info("the server does not set the time of a directory", "path", n.path(), "error", err)
+		n.m.dirTimes.Do(func() {
+			n.m.log.Info("the server does not set the time of a directory; no others are told of", "path", n.path(), "error", err)
+		})
 		return nil
 	}
 	return err

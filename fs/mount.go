@@ -55,7 +55,8 @@ type Mount struct {
 	since    time.Time     // shown where the server tells no time: of the root, say
 	inos     atomic.Uint64 // the last inode number that was given
 
-	names sync.RWMutex // guards parent and name of all nodes
+	names    sync.RWMutex // guards parent and name of all nodes
+	dirTimes sync.Once    // the log says once that they cannot be set
 }
 
 // New mounts and returns once the mount answers.

@@ -30,7 +30,8 @@ Either way a start that fails leaves nothing mounted.
 	                        of 1024), also for the next mount; default 10G or
 	                        a tenth of the free space, the smaller. What is not
 	                        uploaded yet is kept whatever its size
-	--dir-ttl TIME          how long a listing is trusted; default 30s
+	--dir-ttl TIME          how long a listing is trusted; default 30s, 0: not
+	                        at all
 	--max-connections N     sessions at the server at most, 1 to 64; default 8
 	--password-file FILE    the first line is the password
 	--timeout TIME          how long the server may stay silent; default 30s,

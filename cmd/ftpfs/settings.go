@@ -102,7 +102,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.StringVar(&s.CacheDir, "cache-dir", s.CacheDir, "keep copies and the journal of writes in `DIR`")
 	f.Var(&s.CacheSize, "cache-size", "bytes of copies to keep (units K, M, G, T; default: 10G or a tenth of the free space, the smaller)")
-	f.Var(secondsValue{&s.DirTTL, 0}, "dir-ttl", "how long a directory listing is trusted")
+	f.Var(secondsValue{&s.DirTTL, 0}, "dir-ttl", "how long a directory listing is trusted; 0: not at all")
 	f.IntVar(&s.MaxConnections, "max-connections", s.MaxConnections, "sessions at the server at most, 1 to 64")
 	f.StringVar(&s.PasswordFile, "password-file", "", "read the password from the first line of `FILE`")
 	f.Var(secondsValue{&s.Timeout, time.Second}, "timeout", "how long the server may stay silent")
@@ -119,6 +119,14 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.BoolVar(&s.ReadOnly, "read-only", false, "refuse every change")
 	f.BoolVarP(&s.Foreground, "foreground", "f", false, "stay in the foreground")
 	f.VarP(&optionList{s, f}, "options", "o", "any of the above as NAME=VALUE, and mount(8)'s options, comma-separated")
+}
+
+// listingAge is --dir-ttl as tree.Options has it, where 0 is the default.
+func (s *settings) listingAge() time.Duration {
+	if s.DirTTL == 0 {
+		return -1
+	}
+	return s.DirTTL
 }
 
 // finish completes settings after the flags were parsed: it checks what a flag

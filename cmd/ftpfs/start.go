@@ -54,7 +54,7 @@ func (m *mounting) start(log *slog.Logger) (_ *life, _ *controlServer, err error
 	if err != nil {
 		return nil, nil, err
 	}
-	root, err := tree.New(ctx, pool, cfg.Path, tree.Options{TTL: s.DirTTL, Delay: s.DelayConnect, Log: log})
+	root, err := tree.New(ctx, pool, cfg.Path, tree.Options{TTL: s.listingAge(), Delay: s.DelayConnect, Log: log})
 	if err != nil {
 		return nil, nil, errors.Join(rootError(cfg, err), store.Close())
 	}

@@ -169,11 +169,8 @@ func (s *stream) run(ctx context.Context) {
 		if s.pos > before {
 			resumed = 0
 		}
-		if errors.Is(err, fs.ErrNotExist) {
-			s.f.m.afterMoves(ctx, p)
-			if p != s.f.currentPath() {
-				continue // it was renamed meanwhile
-			}
+		if errors.Is(err, fs.ErrNotExist) && s.f.wasMoved(ctx, p) {
+			continue
 		}
 		if err == nil || errors.Is(err, errStopped) || ctx.Err() != nil || resumed >= maxResumes || !mayResume(err) || s.arrived() && denied(err) {
 			break

@@ -34,16 +34,17 @@ type Manager struct {
 	closed   bool       // nothing is spawned any more; guarded by spawning
 
 	mu        sync.Mutex
-	files     map[string]*File    // by server path; guarded by mu
-	uploads   uint64              // that have ended; guarded by mu
-	self      owner               // of the files that we make, once it is known; guarded by mu
-	moves     map[*move]struct{}  // renames under way; guarded by mu
-	leftTemps map[string]*File    // temporary files on the server that could not be removed, by path; guarded by mu
-	inPlace   map[string]struct{} // directories in which the server refuses temporary files; guarded by mu
-	owed      map[string]error    // failures that no close could report, by path; guarded by mu
-	failures  []Failure           // newest first; guarded by mu
-	adopted   []*cache.Store      // guarded by mu
-	settled   chan struct{}       // closed and replaced whenever an upload ended; guarded by mu
+	files     map[string]*File      // by server path; guarded by mu
+	uploads   uint64                // that have ended; guarded by mu
+	self      owner                 // of the files that we make, once it is known; guarded by mu
+	moves     map[*move]struct{}    // renames and removals under way; guarded by mu
+	opens     map[*opening]struct{} // opens under way; guarded by mu
+	leftTemps map[string]*File      // temporary files on the server that could not be removed, by path; guarded by mu
+	inPlace   map[string]struct{}   // directories in which the server refuses temporary files; guarded by mu
+	owed      map[string]error      // failures that no close could report, by path; guarded by mu
+	failures  []Failure             // newest first; guarded by mu
+	adopted   []*cache.Store        // guarded by mu
+	settled   chan struct{}         // closed and replaced whenever an upload ended; guarded by mu
 }
 
 // New returns a Manager that keeps its copies in store. What store's journal
@@ -56,7 +57,8 @@ func New(pool *conn.Pool, t *tree.Tree, store *cache.Store, o Options) (*Manager
 	m := &Manager{
 		pool: pool, tree: t, store: store, log: o.Log,
 		files: make(map[string]*File), owed: make(map[string]error), settled: make(chan struct{}),
-		inPlace: make(map[string]struct{}), moves: make(map[*move]struct{}), leftTemps: make(map[string]*File),
+		inPlace: make(map[string]struct{}), moves: make(map[*move]struct{}), opens: make(map[*opening]struct{}),
+		leftTemps: make(map[string]*File),
 	}
 	m.life, m.end = context.WithCancel(context.Background())
 	if err := m.adopt(); err != nil {
@@ -123,8 +125,12 @@ func (m *Manager) Open(ctx context.Context, p string, how How) (*Handle, error) 
 }
 
 func (m *Manager) open(ctx context.Context, p string, how How) (*Handle, error) {
+	o := m.beginOpen(p)
+	defer m.endOpen(o)
 	e, seen, err := m.lookNow(ctx, p)
 	switch {
+	case m.isStale(o): // also an error may be of what was there before
+		return nil, errMoving
 	case err != nil:
 		return nil, err
 	case e.Kind == conn.KindDir:
@@ -132,7 +138,7 @@ func (m *Manager) open(ctx context.Context, p string, how How) (*Handle, error) 
 	case e.Kind == conn.KindOther, (how.Write || how.Truncate) && !m.MayWrite(p, e):
 		return nil, &conn.Error{Op: "open", Path: p, Outcome: conn.Refused, Err: fs.ErrPermission}
 	}
-	h, err := m.hold(p, how.Write || how.Truncate, func(f *File) { f.meet(e, seen) })
+	h, err := m.hold(o, how.Write || how.Truncate, func(f *File) { f.meet(e, seen) })
 	if err == nil && how.Truncate {
 		if err = h.f.empty(h); err != nil {
 			h.Release()
@@ -185,11 +191,16 @@ func (m *Manager) Create(ctx context.Context, p string, mode fs.FileMode, excl, 
 		if !errors.Is(err, errMoving) {
 			return h, e, err
 		}
+		excl = excl && !errors.Is(err, errMade)
 	}
 }
 
 func (m *Manager) create(ctx context.Context, p string, mode fs.FileMode, excl, truncate bool) (*Handle, conn.Entry, error) {
+	o := m.beginOpen(p)
+	defer m.endOpen(o)
 	switch e, err := m.lookBefore(ctx, p, excl, truncate); {
+	case m.isStale(o):
+		return nil, conn.Entry{}, errMoving
 	case err == nil && excl:
 		return nil, conn.Entry{}, &conn.Error{Op: "STOR", Path: p, Outcome: conn.Refused, Err: fs.ErrExist}
 	case err == nil:
@@ -211,8 +222,11 @@ func (m *Manager) create(ctx context.Context, p string, mode fs.FileMode, excl, 
 		m.tree.Stored(p, stored)
 		e, onServer = stored, true
 	}
-	h, err := m.hold(p, true, func(f *File) { f.begin(e, onServer) })
-	if err != nil || onServer {
+	h, err := m.hold(o, true, func(f *File) { f.begin(e, onServer) })
+	switch {
+	case err != nil && onServer:
+		return nil, e, errors.Join(err, errMade)
+	case err != nil || onServer:
 		return h, e, err
 	}
 	m.tree.Show(p, e)
@@ -251,17 +265,47 @@ func (m *Manager) storeEmpty(ctx context.Context, p string, mode fs.FileMode) (e
 	return e, err
 }
 
-// errMoving says that a rename of the path has begun.
+// errMoving says that a rename or a removal of the path has begun.
 var errMoving = errors.New("being renamed")
 
-// hold returns a new handle of the File at p; meet brings the File up to date.
-func (m *Manager) hold(p string, write bool, meet func(*File)) (*Handle, error) {
+// errMade says that a create that has to begin again has made the file.
+var errMade = errors.New("made by us")
+
+// opening is an open under way. What it has learned of its path is stale once
+// a rename or a removal that concerns the path has ended meanwhile.
+type opening struct {
+	path  string
+	stale bool // guarded by Manager.mu
+}
+
+func (m *Manager) beginOpen(p string) *opening {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for v := range m.moves {
-		if v.concerns(p) {
-			return nil, errMoving
-		}
+	o := &opening{path: p}
+	m.opens[o] = struct{}{}
+	return o
+}
+
+func (m *Manager) endOpen(o *opening) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.opens, o)
+}
+
+func (m *Manager) isStale(o *opening) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return o.stale
+}
+
+// hold returns a new handle of the File at the path of o; meet brings the File
+// up to date.
+func (m *Manager) hold(o *opening, write bool, meet func(*File)) (*Handle, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := o.path
+	if o.stale || m.moveLocked(func(v *move) bool { return v.concerns(p) }) != nil {
+		return nil, errMoving
 	}
 	f := m.files[p]
 	if f == nil {

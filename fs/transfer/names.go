@@ -16,18 +16,17 @@ import (
 // has the file open goes on with its content, which is fetched first where it
 // is not here. fs.ErrNotExist, fs.ErrPermission, conn.ErrIsDir.
 func (m *Manager) Remove(ctx context.Context, p string) error {
-	f := m.file(p)
-	if f == nil {
-		err := m.tree.Remove(ctx, p)
-		if err == nil {
-			m.unlinkKept(m.store, p)
-		}
+	f, v, err := m.beginRemoval(ctx, p)
+	if err != nil {
 		return err
 	}
-	f.stopJob()
-	if err := f.take(ctx); err != nil {
-		f.resumeUpload()
-		return err
+	defer m.endMove(v)
+	if f == nil {
+		if err := m.tree.Remove(ctx, p); err != nil {
+			return err
+		}
+		m.unlinkKept(m.store, p)
+		return nil
 	}
 	defer f.give()
 	aside, err := f.keepContent(ctx, p)
@@ -40,6 +39,32 @@ func (m *Manager) Remove(ctx context.Context, p string) error {
 		f.resumeUpload()
 	}
 	return err
+}
+
+// beginRemoval gives up the upload of the file at p, if there is one, and takes
+// its turn; f is nil if there is no File. New ones are not opened until v ends.
+func (m *Manager) beginRemoval(ctx context.Context, p string) (f *File, v *move, err error) {
+	for {
+		f := m.file(p)
+		if f != nil {
+			f.stopJob()
+			if err := f.take(ctx); err != nil {
+				f.resumeUpload()
+				return nil, nil, err
+			}
+		}
+		m.mu.Lock()
+		if m.files[p] == f {
+			v = m.moveNowLocked(p, p)
+			m.mu.Unlock()
+			return f, v, nil
+		}
+		m.mu.Unlock()
+		if f != nil { // it was renamed or removed meanwhile
+			f.give()
+			f.resumeUpload()
+		}
+	}
 }
 
 // removeName takes the name p of f away, on the server if it can be there.

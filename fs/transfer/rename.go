@@ -12,10 +12,12 @@ import (
 	"ftpfs/conn"
 )
 
-// move is a rename under way. Files at and below from and to are not opened
-// meanwhile: their paths are about to change.
+// move is a rename under way, or with from and to the same a removal. Files at
+// and below from and to are not opened meanwhile: their paths are about to
+// change.
 type move struct {
 	from, to string
+	asked    bool          // the server may have carried it out; guarded by Manager.mu
 	moved    bool          // valid once done is closed
 	done     chan struct{} // closed at its end
 }
@@ -44,6 +46,9 @@ func (m *Manager) Rename(ctx context.Context, from, to string, noReplace bool) e
 			return err
 		}
 	}
+	m.mu.Lock()
+	v.asked = true
+	m.mu.Unlock()
 	if err := m.renameName(ctx, from, to, noReplace); err != nil {
 		return err
 	}
@@ -64,8 +69,7 @@ func (m *Manager) beginMove(ctx context.Context, from, to string) (v *move, held
 		next := slices.IndexFunc(files, func(f *File) bool { return !slices.Contains(held, f) })
 		other := m.moveLocked(func(v *move) bool { return v.crosses(from) || v.crosses(to) })
 		if next < 0 && other == nil {
-			v = &move{from: from, to: to, done: make(chan struct{})}
-			m.moves[v] = struct{}{}
+			v = m.moveNowLocked(from, to)
 			m.mu.Unlock()
 			return v, held, nil
 		}
@@ -79,6 +83,13 @@ func (m *Manager) beginMove(ctx context.Context, from, to string) (v *move, held
 			return nil, held, err
 		}
 	}
+}
+
+// moveNowLocked begins a rename, or with from and to the same a removal.
+func (m *Manager) moveNowLocked(from, to string) *move {
+	v := &move{from: from, to: to, done: make(chan struct{})}
+	m.moves[v] = struct{}{}
+	return v
 }
 
 // takeUploaded waits for f's turn, and before that for the upload of a version
@@ -102,6 +113,9 @@ func (m *Manager) endMove(v *move) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.moves, v)
+	for o := range m.opens {
+		o.stale = o.stale || v.concerns(o.path)
+	}
 	close(v.done)
 }
 
@@ -136,6 +150,19 @@ func (m *Manager) afterMoves(ctx context.Context, p string) (string, error) {
 			p = v.to + strings.TrimPrefix(p, v.from)
 		}
 	}
+}
+
+// wasMoved tells whether f is not at p any more, after the rename that the
+// server may be carrying out. One that has not come so far may wait for f's
+// content itself.
+func (f *File) wasMoved(ctx context.Context, p string) bool {
+	f.m.mu.Lock()
+	v := f.m.moveLocked(func(v *move) bool { return v.asked && isBelow(p, v.from) })
+	f.m.mu.Unlock()
+	if v != nil && v.await(ctx) != nil {
+		return false
+	}
+	return f.currentPath() != p
 }
 
 // await waits for the end of v.

@@ -1,6 +1,10 @@
 package transfer_test
 
 import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -187,5 +191,64 @@ func TestRenamesWaitOnlyForTheirOwnFiles(t *testing.T) {
 		h.Release()
 		r.drain()
 		r.has("e/f", []byte("new"))
+	})
+}
+
+// Somebody opens a file while another is renamed over it, or it is removed:
+// what the open has learned of the old one when that ends is no use any more.
+func TestOpenBesideAReplacement(t *testing.T) {
+	for name, c := range map[string]struct {
+		replace func(r *rig) error
+		want    []byte // nil: there is no such file
+	}{
+		"renamed over": {func(r *rig) error { return r.m.Rename(r.Context(), "/next", "/f", false) }, []byte("the next")},
+		"removed":      {func(r *rig) error { return r.m.Remove(r.Context(), "/f") }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, func(t *testing.T, r *rig) {
+				r.put("f", []byte("old"))
+				r.put("next", []byte("the next"))
+				if _, err := r.tree.List(t.Context(), "/"); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(2 * time.Second) // what is known is too old for an open
+				defer r.srv.Fault(ftptest.DelayReply("MLSD", 226, 1500*time.Millisecond).Once())()
+				var h *transfer.Handle
+				opened := begin(func() (err error) { h, err = r.m.Open(t.Context(), "/f", transfer.How{}); return err })
+				settle()
+				if err := c.replace(r); err != nil {
+					t.Fatal(err)
+				}
+				err := <-opened
+				if c.want == nil {
+					if !errors.Is(err, fs.ErrNotExist) {
+						t.Errorf("open: %v, want ErrNotExist", err)
+					}
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer h.Release()
+				r.handleReads(h, c.want)
+			})
+		})
+	}
+}
+
+// A file that vanished on the server keeps nobody from renaming another over
+// it, although who has it open has not read it all.
+func TestRenameOverAnOpenFileThatVanished(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		r.put("f", random(300<<10))
+		r.put("next", []byte("next"))
+		h := r.open("/f", transfer.How{})
+		defer h.Release()
+		if err := os.Remove(filepath.Join(r.srv.Root, "f")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		r.within(5*time.Second, "the rename", func() { r.rename("/next", "/f") })
+		r.has("f", []byte("next"))
 	})
 }

@@ -17,7 +17,7 @@ func (t *Tree) Mkdir(ctx context.Context, p string) (conn.Entry, error) {
 		return conn.Entry{}, &conn.Error{Op: "MKD", Path: p, Outcome: conn.Refused, Err: fs.ErrExist}
 	}
 	err := t.once(ctx, func(ctx context.Context, s conn.Session) error { return s.Mkdir(ctx, p) },
-		func() (bool, error) { return t.exists(ctx, p) })
+		func() (bool, error) { return t.exists(ctx, p) }, p)
 	if err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			t.dirs.Forget(path.Dir(p)) // somebody else made it
@@ -106,7 +106,7 @@ func (t *Tree) trustsRMD(ctx context.Context, dir string) (trusted bool) {
 
 func (t *Tree) remove(ctx context.Context, p string, kind conn.Kind) error {
 	err := t.once(ctx, func(ctx context.Context, s conn.Session) error { return s.Remove(ctx, p, kind) },
-		func() (bool, error) { there, err := t.exists(ctx, p); return !there, err })
+		func() (bool, error) { there, err := t.exists(ctx, p); return !there, err }, p)
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		t.Removed(p)
 	}
@@ -118,6 +118,7 @@ func (t *Tree) Removed(p string) {
 	t.countChange()
 	t.Hide(p)
 	t.dirs.Change(path.Dir(p), func(d *cache.Dir) { d.Delete(path.Base(p)) })
+	t.touched(path.Dir(p))
 	t.dirs.ForgetTree(p)
 	t.mu.Lock()
 	delete(t.writable, p)
@@ -137,7 +138,7 @@ func (t *Tree) Rename(ctx context.Context, from, to string, noReplace bool) erro
 		return err
 	}
 	err = t.once(ctx, func(ctx context.Context, s conn.Session) error { return s.Rename(ctx, from, to) },
-		func() (bool, error) { there, err := t.exists(ctx, from); return !there, err })
+		func() (bool, error) { there, err := t.exists(ctx, from); return !there, err }, from, to)
 	if err != nil {
 		return err
 	}
@@ -196,6 +197,7 @@ func (t *Tree) makeRoom(ctx context.Context, e conn.Entry, to string, noReplace 
 func (t *Tree) Moved(from, to string, e conn.Entry) {
 	shown, isShown := t.shownAt(from)
 	t.dirs.Change(path.Dir(from), func(d *cache.Dir) { d.Delete(path.Base(from)) })
+	t.touched(path.Dir(from))
 	t.dirs.ForgetTree(to)
 	t.dirs.Rename(from, to)
 	t.Put(to, e)
@@ -242,15 +244,29 @@ func (t *Tree) edit(p string, fn func(*conn.Entry)) {
 	})
 }
 
+// touched notes that a name in dir has come, gone or been replaced, which sets
+// the directory's own time on the server to about now.
+func (t *Tree) touched(dir string) {
+	t.edit(dir, func(e *conn.Entry) { e.Time, e.Precision = time.Now().UTC().Truncate(time.Second), time.Minute })
+}
+
 // once runs a verb that must not run twice. If its reply was lost, it looks:
-// done tells whether the server shows that it was executed.
-func (t *Tree) once(ctx context.Context, fn func(context.Context, conn.Session) error, done func() (bool, error)) error {
+// done tells whether the server shows that it was executed. While there is no
+// telling, what is known of the paths is forgotten.
+func (t *Tree) once(ctx context.Context, fn func(context.Context, conn.Session) error, done func() (bool, error), paths ...string) error {
 	err := t.pool.Run(ctx, conn.Metadata, conn.Once, fn)
-	if err == nil || conn.OutcomeOf(err) != conn.Unknown || ctx.Err() != nil {
+	if err == nil || conn.OutcomeOf(err) != conn.Unknown {
 		return err
 	}
-	if ok, lookErr := done(); lookErr == nil && ok {
+	ok, lookErr := done()
+	if lookErr == nil && ok {
 		return nil
+	}
+	if lookErr != nil {
+		for _, p := range paths {
+			t.dirs.ForgetTree(p)
+			t.dirs.Forget(path.Dir(p))
+		}
 	}
 	return err
 }

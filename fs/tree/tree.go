@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -19,16 +18,17 @@ import (
 
 const (
 	defaultTTL     = 30 * time.Second
-	maxEntries     = 1 << 20     // in all cached listings together
-	relistAtMost   = 1000        // a directory of up to so many entries is listed again to revalidate one of them
-	exactAtMost    = 1000        // minute times are made exact in directories of up to so many files
-	trustedAge     = time.Second // attributes younger than this need no revalidation (DECISIONS: open, O_EXCL)
-	maxRefusedLogs = 1 << 12     // directories whose bad lines were logged already
+	leastAge       = 100 * time.Millisecond // a listing serves the lookups of the "ls -l" that asked for it, whatever the TTL
+	maxEntries     = 1 << 20                // in all cached listings together
+	relistAtMost   = 1000                   // a directory of up to so many entries is listed again to revalidate one of them
+	exactAtMost    = 1000                   // minute times are made exact in directories of up to so many files
+	trustedAge     = time.Second            // attributes younger than this need no revalidation (DECISIONS: open, O_EXCL)
+	maxRefusedLogs = 1 << 12                // directories whose bad lines were logged already
 )
 
 // Options configure a Tree.
 type Options struct {
-	TTL   time.Duration // how old a listing may be; 0: 30 s
+	TTL   time.Duration // how old a listing may be; 0: 30 s; negative: each listing is asked for anew
 	Delay bool          // a server that cannot be reached is no error of New: it is looked for at each use
 	Log   *slog.Logger  // nil: discard
 }
@@ -61,8 +61,11 @@ func New(ctx context.Context, pool *conn.Pool, dir string, o Options) (*Tree, er
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	t := &Tree{
-		pool: pool, dir: dir, root: path.Join("/", dir), ttl: cmp.Or(o.TTL, defaultTTL), log: o.Log,
+		pool: pool, dir: dir, root: path.Join("/", dir), ttl: o.TTL, log: o.Log,
 		shown: make(map[string]map[string]conn.Entry), writable: make(map[string]struct{}), warned: make(map[string]struct{}),
+	}
+	if t.ttl == 0 {
+		t.ttl = defaultTTL
 	}
 	t.dirs = cache.NewListings(maxEntries, t.ttl)
 	t.walk = newWalker(t)
@@ -82,7 +85,7 @@ func New(ctx context.Context, pool *conn.Pool, dir string, o Options) (*Tree, er
 
 // Lookup returns the entry at p. fs.ErrNotExist says that it is not there.
 func (t *Tree) Lookup(ctx context.Context, p string) (conn.Entry, error) {
-	return t.lookup(ctx, p, t.ttl)
+	return t.lookup(ctx, p, max(t.ttl, leastAge))
 }
 
 // Fresh is Lookup with attributes that are at most a second old.
@@ -95,7 +98,7 @@ func (t *Tree) Fresh(ctx context.Context, p string) (conn.Entry, error) {
 		}
 		return t.Stat(ctx, p)
 	}
-	return t.lookup(ctx, p, trustedAge)
+	return t.lookup(ctx, p, min(trustedAge, max(t.ttl, leastAge)))
 }
 
 // TTL returns how old a listing may be.
@@ -261,6 +264,7 @@ func (t *Tree) Put(p string, e conn.Entry) {
 	t.countChange()
 	e.Name = path.Base(p)
 	t.dirs.Change(path.Dir(p), func(d *cache.Dir) { d.Set(e) })
+	t.touched(path.Dir(p))
 }
 
 // SetWritable notes that the server lets us create files in dir.

@@ -50,13 +50,18 @@ func makeFiles(t *testing.T, root string, files ...string) {
 
 func open(t *testing.T, s *ftptest.Server) *tree.Tree {
 	t.Helper()
+	return openWith(t, s, tree.Options{})
+}
+
+func openWith(t *testing.T, s *ftptest.Server, o tree.Options) *tree.Tree {
+	t.Helper()
 	cfg, err := conn.ParseURL(s.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
 	pool := conn.NewPool(ftp.Dialer(cfg), conn.PoolOptions{})
 	t.Cleanup(func() { pool.Close() })
-	tr, err := tree.New(t.Context(), pool, "", tree.Options{})
+	tr, err := tree.New(t.Context(), pool, "", o)
 	if err != nil {
 		t.Fatal(err)
 	}
