@@ -6,6 +6,9 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"time"
+
+	"ftpfs/conn"
 )
 
 // mark says that a file has, or will have, changes of a node that are not sealed.
@@ -179,10 +182,19 @@ func (x *index) link(n *node) (ended []*Sealed) {
 	return append(ended, x.removeTree(t)...)
 }
 
+// maxEarlier bounds what a version remembers of those that it superseded
+// (Sealed.Earlier): the server can have only one, hardly ever an old one.
+const maxEarlier = 32
+
 // supersede ends old or, as long as v is not durable and old or its shadow
 // is, makes that one the shadow of v.
 func (x *index) supersede(old, v *Sealed) (ended []*Sealed) {
 	v.tried = v.tried || old.tried
+	v.earlier = append(v.earlier, old.earlier...)
+	if old.sent {
+		v.earlier = append(v.earlier, conn.Version{State: conn.Present, Size: old.size, Time: old.attrs.Time.UTC(), Precision: time.Second})
+	}
+	v.earlier = v.earlier[max(0, len(v.earlier)-maxEarlier):]
 	keep := old.shadow
 	old.shadow = nil
 	if old.synced {
@@ -276,7 +288,10 @@ func (x *index) applySeal(r record) (ended []*Sealed, err error) {
 	if n == nil || x.versions[r.ID] != nil {
 		return nil, fmt.Errorf("journal: version %d of node %d does not fit", r.ID, r.Node)
 	}
-	v := &Sealed{id: r.ID, file: r.File, node: n, size: r.Size, gen: r.Gen, lacks: r.Missing, tried: r.Tried}
+	v := &Sealed{id: r.ID, file: r.File, node: n, size: r.Size, gen: r.Gen, lacks: r.Missing, tried: r.Tried, sent: r.Sent || r.Tried}
+	for _, b := range r.Earlier {
+		v.earlier = append(v.earlier, b.version())
+	}
 	v.attrs = Attrs{Base: r.Base.version(), Time: r.Time.time()}
 	if r.Mode != nil {
 		v.attrs.Mode, v.attrs.SetMode = fs.FileMode(*r.Mode), true
@@ -303,9 +318,9 @@ func (x *index) applyVersion(r record) (ended []*Sealed, err error) {
 		ended = x.end(v.shadow)
 		v.shadow = nil
 	case "base":
-		v.attrs.Base, v.tried = r.Base.version(), false
+		v.attrs.Base, v.tried, v.sent, v.earlier = r.Base.version(), false, false, nil
 	case "try":
-		v.tried = v.tried || r.Node == 0
+		v.sent, v.tried = true, v.tried || r.Node == 0
 		if r.Node != 0 {
 			x.nodes[r.Node].temp = true
 		}
@@ -351,7 +366,10 @@ func (x *index) records() (recs []record) {
 // records returns what makes v in a journal.
 func (v *Sealed) records() []record {
 	r := record{Op: "seal", ID: v.id, Node: v.node.id, File: v.file, Size: v.size, Gen: v.gen,
-		Missing: v.lacks, Tried: v.tried}
+		Missing: v.lacks, Tried: v.tried, Sent: v.sent}
+	for _, e := range v.earlier {
+		r.Earlier = append(r.Earlier, toBase(e))
+	}
 	v.attrs.record(&r)
 	if !v.synced {
 		return []record{r}

@@ -38,7 +38,8 @@ import (
 //	{"op":"seal","id":V,"node":N,"file":F,"size":…,"gen":…,"missing":[…],"base":{…},"time":{…},"mode":M}
 //	                      version V of N must reach the server: the first "size" bytes of copies/F, of which the ranges
 //	                      "missing" are those of "base"; "mode" only if it is to be set. V supersedes N's former version.
-//	                      "tried":true: an upload was attempted. F is no longer dirty.
+//	                      "sent":true: an upload was attempted, "tried":true: in place; "earlier":[{…},…]: so were
+//	                      those of versions with these sizes and times, which V superseded. F is no longer dirty.
 //	{"op":"sync","id":V,"missing":[…]}            V's bytes and all records to here are durable
 //	{"op":"base","id":V,"base":{…}}               V is now made from another base; earlier attempts are settled
 //	{"op":"try","id":V,"node":N}                  an upload of V begins, to the temporary file N if that is given
@@ -81,6 +82,9 @@ type record struct {
 	Mode    *uint32     `json:"mode,omitempty"` // io/fs.FileMode
 	Tried   bool        `json:"tried,omitempty"`
 	Synced  bool        `json:"synced,omitempty"`
+	Sent    bool        `json:"sent,omitempty"`
+
+	Earlier []*baseRecord `json:"earlier,omitempty"`
 }
 
 func (r *record) setName(name string) {

@@ -20,8 +20,8 @@ import (
 func stateOf(x *index) string {
 	var b strings.Builder
 	for _, v := range x.pending() {
-		fmt.Fprintf(&b, "%s: version %d, file %d, %d bytes, tried %v, synced %v, shadow %v, lacks %v, %v\n",
-			v.node.path(), v.id, v.file, v.size, v.tried, v.synced, v.shadow != nil, v.lacks, v.attrs)
+		fmt.Fprintf(&b, "%s: version %d, file %d, %d bytes, tried %v, sent %v, earlier %v, synced %v, shadow %v, lacks %v, %v\n",
+			v.node.path(), v.id, v.file, v.size, v.tried, v.sent, v.earlier, v.synced, v.shadow != nil, v.lacks, v.attrs)
 	}
 	fmt.Fprintf(&b, "temps %q, %d marks, %d nodes", x.temps(), len(x.marks), len(x.nodes))
 	return b.String()
@@ -52,6 +52,7 @@ func journaled(t *testing.T) (text []byte, states map[int64]string) {
 	must(t, err)
 	v, err = s.Seal("/e/f/a", c, Attrs{Mode: 0o600 | fs.ModeSetuid, SetMode: true})
 	note(err)
+	note(v.Attempt(""))
 	note(v.SetBase(conn.Version{State: conn.Absent, Size: -1}))
 	sparse, err := s.NewCopy(1 << 33)
 	must(t, err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,10 +38,14 @@ type Sealed struct {
 
 	node   *node   // guarded by Store.mu
 	attrs  Attrs   // guarded by Store.mu
-	tried  bool    // guarded by Store.mu
+	tried  bool    // guarded by Store.mu; see Attempted
+	sent   bool    // guarded by Store.mu; as tried, also to a temporary name
 	synced bool    // guarded by Store.mu
 	lacks  []Range // guarded by Store.mu; missing ranges as the journal has them: at least those that are
 	temp   uint64  // guarded by Store.mu; node of the last attempt's temporary file, 0: none
+
+	// earlier versions were superseded after an attempt; see Earlier.
+	earlier []conn.Version // guarded by Store.mu
 
 	// shadow is a durable version that this one superseded. The journal keeps
 	// it until this one is durable: a power cut brings it back, and not nothing.
@@ -143,6 +148,15 @@ func (v *Sealed) Attempted() bool {
 	v.store.mu.Lock()
 	defer v.store.unlock()
 	return v.tried
+}
+
+// Earlier returns the sizes and times that the server can show of versions
+// which v superseded: attempts at them were begun since the base was set, and
+// one of them may have come about without our knowing.
+func (v *Sealed) Earlier() []conn.Version {
+	v.store.mu.Lock()
+	defer v.store.unlock()
+	return slices.Clone(v.earlier)
 }
 
 // Pending reports whether v must still reach the server.

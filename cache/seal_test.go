@@ -3,6 +3,7 @@ package cache
 import (
 	"errors"
 	"io"
+	"slices"
 	"testing"
 	"time"
 
@@ -123,6 +124,41 @@ func TestSupersededFileGoes(t *testing.T) {
 	if n, _ := s.Usage(); n != 1 {
 		t.Errorf("%d files after Sync, want 1", n)
 	}
+}
+
+// A version knows which earlier ones the server can have instead of its base,
+// also in the next mount.
+func TestEarlierAttempts(t *testing.T) {
+	disk := newMemDisk()
+	s := openStore(t, disk, "/cache")
+	earlier := func(v *Sealed) (sizes []int64) {
+		for _, e := range v.Earlier() {
+			sizes = append(sizes, e.Size)
+		}
+		return sizes
+	}
+	seal(t, s, "/d/f", "never tried")
+	v := seal(t, s, "/d/f", "1")
+	must(t, v.Attempt(".t1"))
+	v = seal(t, s, "/d/f", "22")
+	must(t, v.Attempt(""))
+	v = seal(t, s, "/d/f", "333")
+	want := []int64{1, 2}
+	if got := earlier(v); !slices.Equal(got, want) {
+		t.Errorf("earlier attempts of sizes %v, want %v", got, want)
+	}
+	disk.restart(false, nil)
+	a := adoptOne(t, openStore(t, disk, "/cache"))
+	v = a.Pending()[0]
+	if got := earlier(v); !slices.Equal(got, want) {
+		t.Errorf("after a restart: %v, want %v", got, want)
+	}
+	must(t, v.SetBase(conn.Version{State: conn.Absent}))
+	if got := earlier(v); got != nil {
+		t.Errorf("%v: SetBase does not settle them", got)
+	}
+	must(t, v.Drop())
+	must(t, a.Close())
 }
 
 func TestTemps(t *testing.T) {

@@ -173,3 +173,82 @@ func TestCreateOverAFileThatVanished(t *testing.T) {
 		r.has("log", []byte("x\n"))
 	})
 }
+
+// The server has carried out an upload, and is gone before it could say so. The
+// program writes again. What is on the server is ours then: no conflict.
+func TestLostConfirmationOfASupersededVersion(t *testing.T) {
+	for name, c := range map[string]struct{ replaces, remount bool }{
+		"new file":                 {false, false},
+		"new file, remounted":      {false, true},
+		"replaced file":            {true, false},
+		"replaced file, remounted": {true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, func(t *testing.T, r *rig) {
+				r.unmount()
+				r.mount(1)
+				if c.replaces {
+					r.put("f", []byte("base"))
+				}
+				r.save("/first", nil) // the directory can be written to
+				h := r.create("/f")
+				r.write(h, 0, []byte("version 1"))
+				defer r.srv.Fault(ftptest.DropAfter("RNTO").Once())()
+				back := r.srv.Fault(ftptest.Refuse(ftptest.Greeting, 450, "Service not available"))
+				r.flushFails(h)
+				r.has("f", []byte("version 1"))
+				time.Sleep(time.Second) // the next version has another time
+				r.write(h, 0, []byte("version 2!"))
+				r.flushFails(h)
+				h.Release()
+				if c.remount {
+					r.unmount()
+				}
+				back()
+				if c.remount {
+					r.mount(8)
+				}
+				r.drain()
+				r.has("f", []byte("version 2!"))
+				r.names("", "f", "first")
+			})
+		})
+	}
+}
+
+// While nobody can be asked whose the version on the server is, it is nobody's.
+func TestConflictIsNoneUntilTheServerWasAsked(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		r.unmount()
+		r.mount(1) // session 2
+		r.put("f", []byte("base"))
+		h := r.open("/f", transfer.How{Write: true, Truncate: true})
+		r.write(h, 0, []byte("ours"))
+		defer r.srv.Fault(ftptest.DropAfter("RNTO").Times(2))() // the upload, and its repetition when it finds itself
+		for _, session := range []int{4, 5} {                   // for the look at it, and to remove what is left
+			defer r.srv.Fault(ftptest.Refuse(ftptest.Greeting, 450, "Service not available").OnSession(session))()
+		}
+		r.flushFails(h)
+		h.Release()
+		r.drain()
+		settle() // what attempts have left is removed after
+		r.has("f", []byte("ours"))
+		r.names("", "f")
+	})
+}
+
+// The temporary file that shows whose files we make is removed also when it
+// was not seen how it was made.
+func TestCutProbeLeavesNothing(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		r.put("f", []byte("base"))
+		h := r.open("/f", transfer.How{Write: true, Truncate: true})
+		r.write(h, 0, []byte("ours"))
+		defer r.srv.Fault(ftptest.DropBefore("MDTM").Once())()
+		r.flush(h)
+		h.Release()
+		settle()
+		r.has("f", []byte("ours"))
+		r.names("", "f")
+	})
+}

@@ -220,13 +220,13 @@ func (m *Manager) repath(from, to string) {
 		f.mu.Unlock()
 	}
 	m.mu.Unlock()
+	for _, f := range files {
+		f.rebase() // first: what was tried for a version that is replaced is not settled by it
+	}
 	for s := range stores {
 		if err := s.Rename(from, to); err != nil {
 			m.log.Warn("the journal cannot be written", "path", to, "error", err)
 		}
-	}
-	for _, f := range files {
-		f.rebase()
 	}
 }
 

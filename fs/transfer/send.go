@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"time"
 
 	"ftpfs/cache"
@@ -16,20 +17,29 @@ import (
 
 // sendOnceOrTwice sends s to p, again if a connection was lost on the way.
 // conn.ErrConflict says that the server has a version that is neither the one
-// that s was made from nor s itself, whose confirmation can have been lost.
+// that s was made from nor one of ours, whose confirmation can have been lost.
 func (f *File) sendOnceOrTwice(ctx context.Context, p string, s *cache.Sealed) (e conn.Entry, err error) {
 	if err := f.lookAtAdopted(ctx, p, s); err != nil {
 		return e, err
 	}
 	a := s.Attrs()
-	for again := false; ; again = true {
+	for again := false; ; {
 		c := conn.Commit{Size: s.Size(), Time: a.Time, Mode: a.Mode, SetMode: a.SetMode}
 		if c.Base, err = f.expected(ctx, p, s); err == nil {
 			e, err = f.send(ctx, p, s, c)
 		}
 		if errors.Is(err, conn.ErrConflict) {
-			if ours, is := f.isOurs(ctx, p, s); is {
-				return ours, nil
+			found, whose, lookErr := f.whose(ctx, p, s)
+			switch {
+			case lookErr != nil:
+				return e, lookErr
+			case whose == itself:
+				return found, nil
+			case whose == superseded:
+				if err := f.settle(s, found); err != nil {
+					return e, err
+				}
+				continue
 			}
 		}
 		unknown := err != nil && conn.OutcomeOf(err) == conn.Unknown
@@ -39,6 +49,7 @@ func (f *File) sendOnceOrTwice(ctx context.Context, p string, s *cache.Sealed) (
 		if again || !unknown || errors.Is(err, conn.ErrTimeout) || ctx.Err() != nil {
 			return e, err
 		}
+		again = true
 	}
 }
 
@@ -124,11 +135,44 @@ func (f *File) isPart(ctx context.Context, p string, s *cache.Sealed, size int64
 	}
 }
 
-// isOurs tells whether the server has s at p: an upload whose confirmation
-// was lost. Its size and the time that we gave it tell.
-func (f *File) isOurs(ctx context.Context, p string, s *cache.Sealed) (conn.Entry, bool) {
+// author says whose version the server has where another one was expected.
+type author uint8
+
+const (
+	others     author = iota
+	itself            // an upload of the version whose confirmation was lost
+	superseded        // one of a version of ours that came before it
+)
+
+// whose looks at what the server has at p instead of what s was made from. Its
+// size and the time that we gave it tell.
+func (f *File) whose(ctx context.Context, p string, s *cache.Sealed) (conn.Entry, author, error) {
 	e, err := f.stat(ctx, p)
-	return e, err == nil && e.Size == s.Size() && e.Time.Equal(s.Attrs().Time.Truncate(time.Second))
+	switch {
+	case conn.OutcomeOf(err) == conn.Refused:
+		return e, others, nil
+	case err != nil:
+		return e, others, err
+	}
+	is := func(size int64, at time.Time) bool { return e.Size == size && e.Time.Equal(at.Truncate(time.Second)) }
+	if is(s.Size(), s.Attrs().Time) {
+		return e, itself, nil
+	}
+	if slices.ContainsFunc(s.Earlier(), func(v conn.Version) bool { return is(v.Size, v.Time) }) {
+		return e, superseded, nil
+	}
+	return e, others, nil
+}
+
+// settle makes e, which an earlier upload of ours has left, the version that s
+// is to replace.
+func (f *File) settle(s *cache.Sealed, e conn.Entry) error {
+	f.m.log.Info("an upload whose confirmation was lost has come about", "path", f.currentPath())
+	f.mu.Lock()
+	f.onServer = true
+	f.entry.Size, f.entry.Time, f.entry.Precision = e.Size, e.Time, e.Precision
+	f.mu.Unlock()
+	return s.SetBase(e.Version())
 }
 
 // send brings the sealed version to p: to a temporary name first, which is
@@ -189,11 +233,11 @@ func (m *Manager) replacing(dir string) (allowed bool, self owner) {
 func (f *File) learnSelf(ctx context.Context, dir string, s *cache.Sealed) (owner, error) {
 	temp := tree.Temporary(f.m.store.ID())
 	at := path.Join(dir, temp)
+	defer f.removeTemp(f.m.life, at)
 	if _, err := f.store1(ctx, at, s, noBytes{}, conn.Commit{}); err != nil {
 		return owner{}, f.onlyInPlace(dir, err)
 	}
 	found, err := f.m.tree.Raw(ctx, dir, temp)
-	f.removeTemp(f.m.life, at)
 	e, ok := found[temp]
 	if err != nil || !ok || e.Owner == "" {
 		return owner{}, err
