@@ -160,7 +160,7 @@ func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 	defer done()
 	p, err := n.childPath(name)
 	if err == nil {
-		err = n.m.tree.Rmdir(ctx, p)
+		err = n.m.transfer.Rmdir(ctx, p)
 	}
 	return n.errno("rmdir", err)
 }

@@ -46,12 +46,7 @@ func (m *Manager) adopt() error {
 // cleanUp removes the temporary files that a mount which died has left.
 func (m *Manager) cleanUp(s *cache.Store, temps []string) {
 	for _, temp := range temps {
-		if !m.removeTemp(m.life, temp) {
-			continue
-		}
-		if err := s.TempGone(temp); err != nil {
-			m.log.Warn("the journal cannot be written", "error", err)
-		}
+		m.removeTemp(m.life, s, temp)
 	}
 }
 

@@ -33,18 +33,19 @@ type Manager struct {
 	spawning sync.Mutex // a leaf: held by spawn and by Close for a moment
 	closed   bool       // nothing is spawned any more; guarded by spawning
 
-	mu        sync.Mutex
-	files     map[string]*File      // by server path; guarded by mu
-	uploads   uint64                // that have ended; guarded by mu
-	self      owner                 // of the files that we make, once it is known; guarded by mu
-	moves     map[*move]struct{}    // renames and removals under way; guarded by mu
-	opens     map[*opening]struct{} // opens under way; guarded by mu
-	leftTemps map[string]*File      // temporary files on the server that could not be removed, by path; guarded by mu
-	inPlace   map[string]struct{}   // directories in which the server refuses temporary files; guarded by mu
-	owed      map[string]error      // failures that no close could report, by path; guarded by mu
-	failures  []Failure             // newest first; guarded by mu
-	adopted   []*cache.Store        // guarded by mu
-	settled   chan struct{}         // closed and replaced whenever an upload ended; guarded by mu
+	mu       sync.Mutex
+	files    map[string]*File        // by server path; guarded by mu
+	uploads  uint64                  // that have ended; guarded by mu
+	self     owner                   // of the files that we make, once it is known; guarded by mu
+	moves    map[*move]struct{}      // renames and removals under way; guarded by mu
+	opens    map[*opening]struct{}   // opens under way; guarded by mu
+	asides   map[*File]struct{}      // that have lost their names and are on the server under temporary ones; guarded by mu
+	temps    map[string]*cache.Store // temporary files on the server that are to be removed, by path; guarded by mu
+	inPlace  map[string]struct{}     // directories in which the server refuses temporary files; guarded by mu
+	owed     map[string]error        // failures that no close could report, by path; guarded by mu
+	failures []Failure               // newest first; guarded by mu
+	adopted  []*cache.Store          // guarded by mu
+	settled  chan struct{}           // closed and replaced whenever an upload ended; guarded by mu
 }
 
 // New returns a Manager that keeps its copies in store. What store's journal
@@ -58,7 +59,7 @@ func New(pool *conn.Pool, t *tree.Tree, store *cache.Store, o Options) (*Manager
 		pool: pool, tree: t, store: store, log: o.Log,
 		files: make(map[string]*File), owed: make(map[string]error), settled: make(chan struct{}),
 		inPlace: make(map[string]struct{}), moves: make(map[*move]struct{}), opens: make(map[*opening]struct{}),
-		leftTemps: make(map[string]*File),
+		asides: make(map[*File]struct{}), temps: make(map[string]*cache.Store),
 	}
 	m.life, m.end = context.WithCancel(context.Background())
 	if err := m.adopt(); err != nil {
@@ -339,8 +340,10 @@ func (m *Manager) drop(f *File) {
 	}
 	if f.aside {
 		f.aside = false
+		delete(m.asides, f)
+		m.temps[f.path] = f.store
 		temp := f.path
-		m.spawn(func() { f.removeTemp(m.life, temp) }) // else the journal keeps it for the next mount
+		m.spawn(func() { m.tryTemp(m.life, temp) }) // else the journal keeps it for the next mount
 	}
 	if m.files[f.path] == f {
 		delete(m.files, f.path)

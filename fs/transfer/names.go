@@ -67,6 +67,13 @@ func (m *Manager) beginRemoval(ctx context.Context, p string) (f *File, v *move,
 	}
 }
 
+// Rmdir deletes the directory at p; see tree.Rmdir. What outages have left in it
+// of our uploads keeps nobody from that.
+func (m *Manager) Rmdir(ctx context.Context, p string) error {
+	m.sweepTemps(ctx, p)
+	return m.tree.Rmdir(ctx, p)
+}
+
 // removeName takes the name p of f away, on the server if it can be there.
 func (m *Manager) removeName(ctx context.Context, f *File, p string) error {
 	f.mu.Lock()
@@ -186,16 +193,19 @@ func (f *File) moveAside(ctx context.Context, p string) error {
 		return err
 	}
 	if err := f.m.tree.Rename(ctx, p, temp, false); err != nil {
-		f.tempGone(temp)
+		f.m.tempGone(f.store, temp)
 		if conn.OutcomeOf(err) == conn.Refused && !errors.Is(err, fs.ErrNotExist) {
 			err = &conn.Error{Op: "RNTO", Path: p, Outcome: conn.Refused, Err: conn.ErrBusy}
 		}
 		return err
 	}
 	f.m.orphan(f, p)
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.path, f.aside = temp, true
+	f.m.asides[f] = struct{}{}
 	return nil
 }
 

@@ -46,6 +46,7 @@ func (m *Manager) Rename(ctx context.Context, from, to string, noReplace bool) e
 			return err
 		}
 	}
+	m.sweepTemps(ctx, to) // an empty directory is replaced in spite of them
 	m.mu.Lock()
 	v.asked = true
 	m.mu.Unlock()
@@ -209,6 +210,10 @@ func (m *Manager) renameName(ctx context.Context, from, to string, noReplace boo
 func (m *Manager) repath(from, to string) {
 	stores := map[*cache.Store]struct{}{m.store: {}}
 	m.mu.Lock()
+	m.repathTempsLocked(from, to)
+	for _, s := range m.adopted {
+		stores[s] = struct{}{}
+	}
 	files := m.belowLocked(from)
 	for _, f := range files {
 		f.mu.Lock()

@@ -233,7 +233,7 @@ func (m *Manager) replacing(dir string) (allowed bool, self owner) {
 func (f *File) learnSelf(ctx context.Context, dir string, s *cache.Sealed) (owner, error) {
 	temp := tree.Temporary(f.m.store.ID())
 	at := path.Join(dir, temp)
-	defer f.removeTemp(f.m.life, at)
+	defer f.m.removeTemp(f.m.life, f.store, at)
 	if _, err := f.store1(ctx, at, s, noBytes{}, conn.Commit{}); err != nil {
 		return owner{}, f.onlyInPlace(dir, err)
 	}
@@ -260,10 +260,10 @@ func (f *File) sendAtomic(ctx context.Context, p string, s *cache.Sealed, c conn
 	f.mu.Unlock()
 	e, err := f.store1(ctx, temp, s, nil, c)
 	if err == nil {
-		f.tempGone(temp)
+		f.m.tempGone(f.store, temp)
 		return e, nil
 	}
-	f.removeTemp(f.m.life, temp) // also when the upload was given up
+	f.m.removeTemp(f.m.life, f.store, temp) // also when the upload was given up
 	if notHere := f.onlyInPlace(path.Dir(p), err); notHere == nil {
 		return e, errNotAtomic
 	}
@@ -332,45 +332,4 @@ func (f *File) store1(ctx context.Context, p string, s *cache.Sealed, src io.Rea
 		return err
 	})
 	return e, err
-}
-
-// removeTemp removes a temporary file that is not needed any more. If that
-// fails, it is tried again after the next upload that succeeds; the journal has
-// the name for the next mount.
-func (f *File) removeTemp(ctx context.Context, temp string) {
-	if f.m.removeTemp(ctx, temp) {
-		f.tempGone(temp)
-		return
-	}
-	f.m.mu.Lock()
-	defer f.m.mu.Unlock()
-	f.m.leftTemps[temp] = f
-}
-
-// sweepTemps removes the temporary files that could not be removed before.
-func (m *Manager) sweepTemps() {
-	m.mu.Lock()
-	left := m.leftTemps
-	m.leftTemps = make(map[string]*File)
-	m.mu.Unlock()
-	for temp, f := range left {
-		f.removeTemp(m.life, temp)
-	}
-}
-
-func (m *Manager) removeTemp(ctx context.Context, temp string) bool {
-	err := m.pool.Run(ctx, conn.Metadata, conn.Repeatable, func(ctx context.Context, sess conn.Session) error {
-		return sess.Remove(ctx, temp, conn.KindFile)
-	})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		m.log.Info("a temporary file of an upload stays until the next mount", "path", temp, "error", err)
-		return false
-	}
-	return true
-}
-
-func (f *File) tempGone(temp string) {
-	if err := f.store.TempGone(temp); err != nil {
-		f.m.log.Warn("the journal cannot be written", "error", err)
-	}
 }

@@ -172,7 +172,7 @@ func (f *File) run(ctx context.Context, j *job) {
 	}
 	f.mu.Unlock()
 	if err == nil {
-		f.m.sweepTemps()
+		f.m.sweepTemps(f.m.life, "/")
 	}
 	f.m.announce()
 	f.m.drop(f)
