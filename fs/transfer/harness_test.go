@@ -32,6 +32,7 @@ type rig struct {
 	pool *conn.Pool
 	tree *tree.Tree
 	m    *transfer.Manager
+	opts tree.Options
 	puts int // files put on the server, each with a time of its own
 }
 
@@ -63,7 +64,7 @@ func (r *rig) mount(sessions int) {
 	}
 	cfg.Timeout, cfg.Dial = 2*time.Second, r.srv.Dial
 	pool := conn.NewPool(ftp.Dialer(cfg), conn.PoolOptions{Max: sessions})
-	tr, err := tree.New(r.Context(), pool, "", tree.Options{})
+	tr, err := tree.New(r.Context(), pool, "", r.opts)
 	if err != nil {
 		r.Fatal(err)
 	}

@@ -156,7 +156,8 @@ func (m *Manager) lookNow(ctx context.Context, p string) (e conn.Entry, seen uin
 	look := m.tree.Fresh
 	for range tries {
 		seen = m.ended()
-		if e, err = look(ctx, p); err == nil && e.Kind != conn.KindDir && (e.Size < 0 || e.Precision > time.Second) {
+		e, err = look(ctx, p)
+		if _, local := m.Local(p); !local && err == nil && e.Kind != conn.KindDir && (e.Size < 0 || e.Precision > time.Second) {
 			e, err = m.tree.Stat(ctx, p)
 		}
 		if m.ended() == seen {

@@ -1,11 +1,13 @@
 package transfer_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"ftpfs/conn"
 	"ftpfs/conn/ftptest"
 	"ftpfs/fs/transfer"
 )
@@ -128,5 +130,35 @@ func TestNextMountKeepsMode(t *testing.T) {
 		if mode := r.stat("f").Mode().Perm(); mode != 0o600 {
 			t.Errorf("mode %v, want 0600", mode)
 		}
+	})
+}
+
+// What a mount left pending is here, and can be read and written, before the
+// server can be reached.
+func TestPendingFilesWithoutAServer(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		r.put("d/e/f", []byte("base"))
+		h := r.open("/d/e/f", transfer.How{Write: true, Truncate: true})
+		r.write(h, 0, []byte("ours"))
+		r.away()
+		r.flushFails(h)
+		h.Release()
+		r.unmount()
+		r.srv.Stop()
+		r.opts.Delay = true
+		r.mount(8)
+		for _, p := range []string{"/d", "/d/e"} {
+			if e, err := r.tree.Lookup(t.Context(), p); err != nil || e.Kind != conn.KindDir {
+				t.Errorf("%s: %+v, %v", p, e, err)
+			}
+		}
+		if _, err := r.tree.Lookup(t.Context(), "/d/other"); !errors.Is(err, conn.ErrHostDown) {
+			t.Errorf("a file that nobody knows: %v", err)
+		}
+		r.reads("/d/e/f", []byte("ours"))
+		h = r.open("/d/e/f", transfer.How{Write: true})
+		r.write(h, 4, []byte(" and more"))
+		r.flushFails(h)
+		h.Release()
 	})
 }

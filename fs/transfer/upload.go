@@ -144,7 +144,7 @@ func (f *File) run(ctx context.Context, j *job) {
 	f.mu.Lock()
 	p, first := f.path, f.failed == 0
 	again := f.pendingLocked() && f.m.life.Err() == nil
-	untold := err != nil && j.waiters == 0 && first && !f.unlinked
+	untold := err != nil && j.waiters == 0 && first && !f.unlinked && !f.adopted // of another mount: its programs are gone
 	f.mu.Unlock()
 	if err != nil && f.m.life.Err() == nil && ctx.Err() == nil {
 		f.m.fail(p, err, untold)

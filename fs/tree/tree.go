@@ -5,9 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
-	"maps"
 	"path"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -74,13 +72,17 @@ func New(ctx context.Context, pool *conn.Pool, dir string, o Options) (*Tree, er
 		_, err = t.load(ctx, t.Root(), t.ttl)
 		t.dirs.Forget(t.Root()) // who mounts and then looks wants what is there now
 	}
-	if o.Delay && (errors.Is(err, conn.ErrHostDown) || errors.Is(err, conn.ErrTimeout)) {
+	if o.Delay && unreachable(err) {
 		return t, nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	return t, nil
+}
+
+func unreachable(err error) bool {
+	return errors.Is(err, conn.ErrHostDown) || errors.Is(err, conn.ErrTimeout)
 }
 
 // Lookup returns the entry at p. fs.ErrNotExist says that it is not there.
@@ -129,6 +131,8 @@ func (t *Tree) lookup(ctx context.Context, p string, maxAge time.Duration) (conn
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return t.lookupUnlisted(ctx, p, err)
+	case unreachable(err) && t.isAboveShown(p):
+		return conn.Entry{Name: name, Kind: conn.KindDir, Size: -1}, nil // what is shown is here, also without the server
 	case err != nil:
 		return conn.Entry{}, err
 	}
@@ -214,30 +218,6 @@ func (t *Tree) Forget(dir string) { t.dirs.ForgetTree(dir) }
 // ForgetAll drops all cached listings.
 func (t *Tree) ForgetAll() { t.dirs.ForgetAll() }
 
-// Show lays e over the listing until Hide: it is a file of ours whose last
-// version has not reached the server.
-func (t *Tree) Show(p string, e conn.Entry) {
-	dir, name := path.Dir(p), path.Base(p)
-	e.Name = name
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.shown[dir] == nil {
-		t.shown[dir] = make(map[string]conn.Entry)
-	}
-	t.shown[dir][name] = e
-}
-
-// Hide ends Show: the server's listing counts again.
-func (t *Tree) Hide(p string) {
-	dir, name := path.Dir(p), path.Base(p)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.shown[dir], name)
-	if len(t.shown[dir]) == 0 {
-		delete(t.shown, dir)
-	}
-}
-
 // Stored puts e, which an upload to p has just made, into the listing, and
 // ends Show.
 func (t *Tree) Stored(p string, e conn.Entry) {
@@ -280,48 +260,6 @@ func (t *Tree) Writable(dir string) bool {
 	defer t.mu.Unlock()
 	_, ok := t.writable[dir]
 	return ok
-}
-
-func (t *Tree) shownAt(p string) (conn.Entry, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	e, ok := t.shown[path.Dir(p)][path.Base(p)]
-	return e, ok
-}
-
-// shownIn returns a copy of what is shown in dir.
-func (t *Tree) shownIn(dir string) map[string]conn.Entry {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.shown[dir]) == 0 {
-		return map[string]conn.Entry{}
-	}
-	return maps.Clone(t.shown[dir])
-}
-
-// overlaid returns entries, sorted, with what is shown of dir laid over them.
-// Names that were shown before are added if they are missing.
-func (t *Tree) overlaid(dir string, entries []conn.Entry, before map[string]conn.Entry) []conn.Entry {
-	shown := t.shownIn(dir)
-	for name, e := range before {
-		_, now := shown[name]
-		_, listed := slices.BinarySearchFunc(entries, name, func(e conn.Entry, name string) int { return strings.Compare(e.Name, name) })
-		if !now && !listed {
-			shown[name] = e
-		}
-	}
-	if len(shown) == 0 && !slices.ContainsFunc(entries, func(e conn.Entry) bool { return IsTemporary(e.Name) }) {
-		return entries
-	}
-	out := make([]conn.Entry, 0, len(entries)+len(shown))
-	for _, e := range entries {
-		if _, ok := shown[e.Name]; !ok && !IsTemporary(e.Name) {
-			out = append(out, e)
-		}
-	}
-	out = slices.AppendSeq(out, maps.Values(shown))
-	slices.SortFunc(out, func(a, b conn.Entry) int { return strings.Compare(a.Name, b.Name) })
-	return out
 }
 
 // moveLocal moves what is known of from, and of everything below it, to to.

@@ -1,0 +1,88 @@
+package tree
+
+import (
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"ftpfs/conn"
+)
+
+// Show lays e over the listing until Hide: it is a file of ours whose last
+// version has not reached the server.
+func (t *Tree) Show(p string, e conn.Entry) {
+	dir, name := path.Dir(p), path.Base(p)
+	e.Name = name
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.shown[dir] == nil {
+		t.shown[dir] = make(map[string]conn.Entry)
+	}
+	t.shown[dir][name] = e
+}
+
+// Hide ends Show: the server's listing counts again.
+func (t *Tree) Hide(p string) {
+	dir, name := path.Dir(p), path.Base(p)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.shown[dir], name)
+	if len(t.shown[dir]) == 0 {
+		delete(t.shown, dir)
+	}
+}
+
+func (t *Tree) shownAt(p string) (conn.Entry, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e, ok := t.shown[path.Dir(p)][path.Base(p)]
+	return e, ok
+}
+
+// isAboveShown tells whether something is shown below p.
+func (t *Tree) isAboveShown(p string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for dir := range t.shown {
+		if _, below := moved(dir, p, ""); below {
+			return true
+		}
+	}
+	return false
+}
+
+// shownIn returns a copy of what is shown in dir.
+func (t *Tree) shownIn(dir string) map[string]conn.Entry {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.shown[dir]) == 0 {
+		return map[string]conn.Entry{}
+	}
+	return maps.Clone(t.shown[dir])
+}
+
+// overlaid returns entries, sorted, with what is shown of dir laid over them.
+// Names that were shown before are added if they are missing.
+func (t *Tree) overlaid(dir string, entries []conn.Entry, before map[string]conn.Entry) []conn.Entry {
+	shown := t.shownIn(dir)
+	for name, e := range before {
+		_, now := shown[name]
+		_, listed := slices.BinarySearchFunc(entries, name, func(e conn.Entry, name string) int { return strings.Compare(e.Name, name) })
+		if !now && !listed {
+			shown[name] = e
+		}
+	}
+	if len(shown) == 0 && !slices.ContainsFunc(entries, func(e conn.Entry) bool { return IsTemporary(e.Name) }) {
+		return entries
+	}
+	out := make([]conn.Entry, 0, len(entries)+len(shown))
+	for _, e := range entries {
+		if _, ok := shown[e.Name]; !ok && !IsTemporary(e.Name) {
+			out = append(out, e)
+		}
+	}
+	out = slices.AppendSeq(out, maps.Values(shown))
+	slices.SortFunc(out, func(a, b conn.Entry) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
