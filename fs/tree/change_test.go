@@ -45,18 +45,19 @@ func TestNoTTL(t *testing.T) {
 func TestUnresolvedChangesAreLookedAtLater(t *testing.T) {
 	for verb, c := range map[string]struct {
 		do   func(ctx context.Context, tr *tree.Tree) error
+		arg  string
 		want []string
 	}{
-		"DELE": {func(ctx context.Context, tr *tree.Tree) error { return tr.Remove(ctx, "/d/a") }, []string{"b", "e"}},
-		"RMD":  {func(ctx context.Context, tr *tree.Tree) error { return tr.Rmdir(ctx, "/d/e") }, []string{"a", "b"}},
-		"RNTO": {func(ctx context.Context, tr *tree.Tree) error { return tr.Rename(ctx, "/d/a", "/d/c", false) }, []string{"b", "c", "e"}},
-		"MKD":  {func(ctx context.Context, tr *tree.Tree) error { _, err := tr.Mkdir(ctx, "/d/n"); return err }, []string{"a", "b", "e", "n"}},
+		"DELE": {func(ctx context.Context, tr *tree.Tree) error { return tr.Remove(ctx, "/d/a") }, "/d/a", []string{"b", "e"}},
+		"RMD":  {func(ctx context.Context, tr *tree.Tree) error { return tr.Rmdir(ctx, "/d/e") }, "/d/e", []string{"a", "b"}},
+		"RNTO": {func(ctx context.Context, tr *tree.Tree) error { return tr.Rename(ctx, "/d/a", "/d/c", false) }, "/d/c", []string{"b", "c", "e"}},
+		"MKD":  {func(ctx context.Context, tr *tree.Tree) error { _, err := tr.Mkdir(ctx, "/d/n"); return err }, "/d/n", []string{"a", "b", "e", "n"}},
 	} {
 		t.Run(verb, func(t *testing.T) {
 			s, tr := start(t, "d/a", "d/b", "d/e/")
 			names(t, tr, "/d")
 			names(t, tr, "/d/e")
-			defer s.Fault(ftptest.DropAfter(verb).Once())()
+			defer s.Fault(ftptest.DropAfter(verb).OnArg(c.arg).Once())()
 			back := s.Fault(ftptest.Refuse(ftptest.Greeting, 450, "Service not available"))
 			if err := c.do(t.Context(), tr); err == nil {
 				t.Fatal("it succeeded although nobody knows")

@@ -48,8 +48,8 @@ func newWalker(t *Tree) *walker {
 
 // entered notes that a program lists dir, and lists ahead of it if it walks.
 func (w *walker) entered(dir string) {
-	if w.t.pool.Status().Limit < 2 {
-		return // the only session is for who waits
+	if w.t.pool.Status().Limit < 2 || w.t.ttl < walkPause {
+		return // the only session is for who waits; what is soon old is no use
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
