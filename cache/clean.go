@@ -27,6 +27,9 @@ func (s *Store) Keep(path string, version conn.Version, racy bool, c *Copy) {
 	if c.kept != nil {
 		delete(s.kept, c.kept.path)
 	}
+	if k := c.kept; k != nil && k.gen == c.gen.Load() {
+		racy = racy || k.racy
+	}
 	c.kept = &kept{path, version, c.gen.Load(), racy}
 	s.kept[path] = c
 	s.recordLocked(c, false)

@@ -2,10 +2,7 @@ package transfer
 
 import (
 	"context"
-	"errors"
-	"io"
 	"io/fs"
-	"os"
 	"sync"
 	"time"
 
@@ -26,6 +23,7 @@ type File struct {
 	path      string               // changes only with turn, m.mu and mu held
 	entry     conn.Entry           // as the server last told; guarded by mu
 	checkedAt time.Time            // when entry was known to be true; guarded by mu
+	copiedAt  time.Time            // when the version in copy was known to be true; guarded by mu
 	onServer  bool                 // there is a file at path on the server; guarded by mu
 	streamed  bool                 // a transfer into copy was begun; guarded by mu
 	uncertain bool                 // an upload was given up or cut, and can have come about all the same; guarded by mu
@@ -50,6 +48,7 @@ type File struct {
 	sentAt    time.Time            // when the last upload ended; guarded by mu
 	retry     *time.Timer          // guarded by mu
 	failed    int                  // uploads that failed in a row; guarded by mu
+	pattern   pattern              // of reads; guarded by mu
 	streams   []*stream            // guarded by mu
 	progress  chan struct{}        // closed and replaced whenever a stream got on; guarded by mu
 }
@@ -93,7 +92,7 @@ func (f *File) discardLocked() {
 		f.copy.Close()
 		f.copy = nil
 	}
-	f.sentGen, f.sealedGen, f.asked, f.streamed = 0, 0, false, false
+	f.sentGen, f.sealedGen, f.asked, f.streamed, f.pattern = 0, 0, false, false, pattern{}
 	f.thrown, f.why, f.unsure = nil, nil, false
 }
 
@@ -122,7 +121,7 @@ const racyFor = 2 * time.Second
 // size and time: the file was too young when we learned of it. The clock is
 // ours, since FTP does not tell the server's.
 func (f *File) racyLocked() bool {
-	known := f.checkedAt
+	known := f.copiedAt
 	if f.sentAt.After(known) {
 		known = f.sentAt
 	}
@@ -145,7 +144,7 @@ func (f *File) contentLocked() (*cache.Copy, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.copy = c
+	f.copy, f.copiedAt = c, f.checkedAt
 	return c, nil
 }
 
@@ -179,33 +178,6 @@ func (f *File) attrLocked() Attr {
 		a.Mode, a.HasMode = f.mode, true
 	}
 	return a
-}
-
-// readAt reads from the copy what is there, and fetches first what is not.
-func (f *File) readAt(ctx context.Context, h *Handle, p []byte, off int64) (int, error) {
-	for {
-		f.mu.Lock()
-		c, err := f.contentOf(h)
-		f.mu.Unlock()
-		if err != nil {
-			return 0, err
-		}
-		n, err := c.ReadAt(p, off)
-		switch {
-		case errors.Is(err, cache.ErrMissing):
-			if err := f.need(ctx, off, int64(len(p))); err != nil {
-				return 0, err
-			}
-		case errors.Is(err, os.ErrClosed): // replaced meanwhile by another version
-			if err := ctx.Err(); err != nil {
-				return 0, err
-			}
-		case errors.Is(err, io.EOF):
-			return n, nil
-		default:
-			return n, err
-		}
-	}
 }
 
 // change runs fn on the copy, which it changes for h, and marks f dirty.

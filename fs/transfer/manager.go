@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -16,8 +17,11 @@ import (
 
 // Options configure a Manager.
 type Options struct {
-	Log *slog.Logger // nil: discard
+	ReadAhead int64        // bytes that a download runs ahead of its reader at most; 0: 32 MiB
+	Log       *slog.Logger // nil: discard
 }
+
+const defaultReadAhead = 32 << 20
 
 // Manager holds the files that are open or have something to upload.
 type Manager struct {
@@ -25,6 +29,10 @@ type Manager struct {
 	tree  *tree.Tree
 	store *cache.Store
 	log   *slog.Logger
+
+	readAhead int64
+	pace      pace
+	blocks    blocks
 
 	life context.Context // of streams and uploads; ends at Close
 	end  context.CancelFunc
@@ -56,7 +64,7 @@ func New(pool *conn.Pool, t *tree.Tree, store *cache.Store, o Options) (*Manager
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	m := &Manager{
-		pool: pool, tree: t, store: store, log: o.Log,
+		pool: pool, tree: t, store: store, log: o.Log, readAhead: cmp.Or(o.ReadAhead, defaultReadAhead),
 		files: make(map[string]*File), owed: make(map[string]error), settled: make(chan struct{}),
 		inPlace: make(map[string]struct{}), moves: make(map[*move]struct{}), opens: make(map[*opening]struct{}),
 		asides: make(map[*File]struct{}), temps: make(map[string]*cache.Store),

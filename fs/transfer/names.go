@@ -162,7 +162,7 @@ func (f *File) keepContent(ctx context.Context, p string) (aside bool, err error
 	case missing > keepAtMost:
 		return true, f.moveAside(ctx, p)
 	}
-	err = f.need(ctx, 0, size)
+	err = f.needAll(ctx, 0, size, conn.Transfer)
 	if errors.Is(err, conn.ErrConflict) || errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

@@ -122,7 +122,7 @@ func (f *File) isPart(ctx context.Context, p string, s *cache.Sealed, size int64
 	}
 	defer lease.Release()
 	defer d.Close()
-	theirs, want := make([]byte, chunk), make([]byte, chunk)
+	theirs, want := make([]byte, smallBlockSize), make([]byte, smallBlockSize)
 	for n := int64(0); ; {
 		k, err := d.Read(theirs)
 		if _, localErr := io.ReadFull(io.NewSectionReader(ours, n, int64(k)), want[:k]); localErr != nil && k > 0 || !bytes.Equal(theirs[:k], want[:k]) {

@@ -265,7 +265,7 @@ func (f *File) prepare(ctx context.Context, j *job) (*cache.Sealed, string, erro
 			j.gen = gen
 			return s, p, nil
 		}
-		missing := f.need(ctx, 0, size)
+		missing := f.needAll(ctx, 0, size, conn.Transfer)
 		f.mu.Lock()
 		err := f.sealLocked()
 		s, j.gen = f.sealed, f.sealedGen
