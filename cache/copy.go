@@ -3,8 +3,10 @@ package cache
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Copy is the local copy of one version of a remote file: a sparse file and
@@ -245,3 +247,35 @@ func clampEnd(off, n, size int64) int64 {
 	}
 	return off + n
 }
+
+// OSFile opens the file of the copy once more, for reading. The caller closes
+// it. nil: the Disk is not the operating system's.
+func (c *Copy) OSFile() (*os.File, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	c.data.mu.RLock()
+	defer c.data.mu.RUnlock()
+	f, ok := c.data.file.(osFile)
+	if !ok {
+		return nil, nil
+	}
+	return os.Open(f.Name())
+}
+
+// ModTime returns when the file of the copy was last changed; zero if that
+// cannot be told.
+func (c *Copy) ModTime() time.Time {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	c.data.mu.RLock()
+	defer c.data.mu.RUnlock()
+	if f, ok := c.data.file.(osFile); ok {
+		if info, err := f.Stat(); err == nil {
+			return info.ModTime()
+		}
+	}
+	return time.Time{}
+}
+
+// Touch counts a change of the content that somebody else has made.
+func (c *Copy) Touch() { c.gen.Add(1) }

@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"errors"
+	"os"
 	"syscall"
 	"time"
 
@@ -65,21 +66,58 @@ func (n *node) correct(a transfer.Attr) {
 	}
 }
 
-// handle returns the FUSE side of an open file and its open flags: the page
-// cache is kept if it holds the bytes that the handle reads.
-func (n *node) handle(t *transfer.Handle, flags uint32) (*handle, uint32) {
+// handle returns the FUSE side of an open file and its open flags: the kernel
+// reads a copy that is complete by itself, else the page cache is kept if it
+// holds the bytes that the handle reads.
+func (n *node) handle(t *transfer.Handle, flags uint32) (gofs.FileHandle, uint32) {
+	writes := flags&syscall.O_ACCMODE != syscall.O_RDONLY
+	h := &handle{n: n, t: t, append: writes && flags&syscall.O_APPEND != 0}
+	want, file := cached, (*os.File)(nil)
+	if h.append {
+		want = direct
+	} else if !writes && !n.m.bypass.off.Load() {
+		if file = t.Backing(); file != nil {
+			want = passthrough
+		}
+	}
+	keep := n.choose(h, want)
+	switch h.mode {
+	case passthrough:
+		return &backed{h, file}, 0
+	case passthroughDirect:
+		if writes {
+			t.Expose()
+		}
+		return &backed{h, file}, fuse.FOPEN_DIRECT_IO
+	}
+	if file != nil {
+		file.Close()
+	}
+	switch {
+	case h.mode == direct:
+		return h, fuse.FOPEN_DIRECT_IO
+	case keep:
+		return h, fuse.FOPEN_KEEP_CACHE
+	}
+	return h, 0
+}
+
+// choose sets the mode of h, for which want would be best, and tells whether
+// the page cache holds what it reads.
+func (n *node) choose(h *handle, want openMode) (keep bool) {
+	content := h.t.Content()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if flags&syscall.O_APPEND != 0 && flags&syscall.O_ACCMODE != syscall.O_RDONLY {
-		return &handle{n: n, t: t, mode: n.modes.choose(direct), append: true}, fuse.FOPEN_DIRECT_IO
+	if want == passthrough && n.modes.backed() && n.backing != content {
+		want = direct // the kernel would read another version
 	}
-	h := &handle{n: n, t: t, mode: n.modes.choose(cached)}
-	var fuseFlags uint32
-	if c := t.Content(); c != nil && c == n.content {
-		fuseFlags |= fuse.FOPEN_KEEP_CACHE
+	h.mode = n.modes.choose(want)
+	if h.mode == passthrough {
+		n.backing = content
 	}
+	keep = h.mode == cached && content != nil && content == n.content
 	n.content = nil
-	return h, fuseFlags
+	return keep
 }
 
 // Create creates and opens a file.
@@ -104,6 +142,9 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	ctx, done := grace(ctx)
 	defer done()
+	if h.mode == passthrough {
+		h.n.m.bypass.off.Store(true) // the kernel was refused the file, or it would not ask us
+	}
 	k, err := h.t.ReadAt(ctx, dest, off)
 	if err != nil {
 		return nil, h.n.errno("read", err)
@@ -137,6 +178,14 @@ func (h *handle) Allocate(_ context.Context, off, size uint64, mode uint32) sysc
 	return h.n.errno("fallocate", h.t.Truncate(end))
 }
 
+// Release closes the file that the kernel was given, too.
+func (b *backed) Release(ctx context.Context) syscall.Errno {
+	if b.file != nil {
+		b.file.Close()
+	}
+	return b.handle.Release(ctx)
+}
+
 // Flush is close(2): it uploads, and tells what became of that.
 func (h *handle) Flush(ctx context.Context) syscall.Errno {
 	ctx, done := grace(ctx)
@@ -153,9 +202,12 @@ func (h *handle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
 
 // Release comes once, after the last Flush.
 func (h *handle) Release(context.Context) syscall.Errno {
+	content := h.t.Content()
 	h.n.mu.Lock()
 	h.n.modes.release(h.mode)
-	h.n.content = h.t.Content()
+	if h.mode == cached {
+		h.n.content = content
+	}
 	h.n.mu.Unlock()
 	h.t.Release()
 	return 0
@@ -165,7 +217,7 @@ func (h *handle) Release(context.Context) syscall.Errno {
 func (n *node) Fsync(ctx context.Context, fh gofs.FileHandle, flags uint32) syscall.Errno {
 	ctx, done := grace(ctx)
 	defer done()
-	if h, ok := fh.(*handle); ok {
+	if h := handleOf(fh); h != nil {
 		return h.Fsync(ctx, flags)
 	}
 	return 0
@@ -175,7 +227,7 @@ func (n *node) Fsync(ctx context.Context, fh gofs.FileHandle, flags uint32) sysc
 func (n *node) Setattr(ctx context.Context, fh gofs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	ctx, done := grace(ctx)
 	defer done()
-	h, _ := fh.(*handle)
+	h := handleOf(fh)
 	if size, ok := in.GetSize(); ok {
 		if err := n.truncate(ctx, h, int64(size)); err != nil {
 			return n.errno("truncate", err)

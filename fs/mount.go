@@ -55,6 +55,7 @@ type Mount struct {
 	since    time.Time     // shown where the server tells no time: of the root, say
 	inos     atomic.Uint64 // the last inode number that was given
 
+	bypass   bypass
 	names    sync.RWMutex // guards parent and name of all nodes
 	dirTimes sync.Once    // the log says once that they cannot be set
 }
@@ -72,6 +73,7 @@ func New(t *tree.Tree, tr *transfer.Manager, o Options) (*Mount, error) {
 		return nil, err
 	}
 	m.server = server
+	m.bypass.settle(server)
 	if err := raiseReadAhead(o.Mountpoint, maxIO>>10); err != nil {
 		m.log.Debug("reads stay at 128 KiB", "error", err) // only root may
 	}

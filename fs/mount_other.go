@@ -31,3 +31,6 @@ func DetachDead(dir string) (bool, error) {
 	}
 	return true, detach(context.Background(), dir)
 }
+
+// mayBypass: only Linux can.
+func mayBypass() bool { return false }

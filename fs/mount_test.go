@@ -1,8 +1,10 @@
 package fs_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,6 +40,11 @@ type mounted struct {
 // writable, so that a create does not store an empty file first.
 func mount(t *testing.T) *mounted {
 	t.Helper()
+	return mountWith(t, fs.Options{})
+}
+
+func mountWith(t *testing.T, o fs.Options) *mounted {
+	t.Helper()
 	r := &mounted{T: t, srv: ftptest.Start(t), dir: t.TempDir()}
 	cfg, err := conn.ParseURL(r.srv.URL())
 	if err != nil {
@@ -56,7 +63,8 @@ func mount(t *testing.T) *mounted {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.m.Close() })
-	mnt, err := fs.New(r.tree, r.m, fs.Options{Mountpoint: r.dir, FSName: "test", UID: uint32(os.Getuid()), GID: uint32(os.Getgid())})
+	o.Mountpoint, o.FSName, o.UID, o.GID = r.dir, "test", uint32(os.Getuid()), uint32(os.Getgid())
+	mnt, err := fs.New(r.tree, r.m, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,6 +92,55 @@ func (r *mounted) run(name string, args ...string) string {
 		r.Fatalf("%s %q: %v: %s", name, args, err, stderr.String())
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// program is a shell that runs beside the test.
+type program struct {
+	*mounted
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// start starts a script in the mount.
+func (r *mounted) start(script string) *program {
+	r.Helper()
+	c := exec.CommandContext(r.Context(), "/bin/sh", "-ec", `cd "$0"; `+script, r.dir)
+	c.Dir = "/"
+	in, err := c.StdinPipe()
+	if err != nil {
+		r.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		r.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		r.Fatal(err)
+	}
+	return &program{r, c, in, bufio.NewReader(out)}
+}
+
+// expect reads a line that the program prints.
+func (p *program) expect(want string) {
+	p.Helper()
+	if got, err := p.out.ReadString('\n'); err != nil || strings.TrimSpace(got) != want {
+		p.Fatalf("the program prints %q, %v; want %q", got, err, want)
+	}
+}
+
+// end gives the program a line and waits for its end.
+func (p *program) end() {
+	p.Helper()
+	if _, err := io.WriteString(p.in, "\n"); err != nil {
+		p.Error(err)
+	}
+	if _, err := io.Copy(io.Discard, p.out); err != nil {
+		p.Error(err)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		p.Error(err)
+	}
 }
 
 func (r *mounted) sh(script string) string {

@@ -29,6 +29,7 @@ type node struct {
 	mu      sync.Mutex
 	modes   openModes         // guarded by mu
 	told    conn.Version      // of a file: size and time that the kernel was told last; guarded by mu
+	backing any               // what the kernel reads by itself, as transfer.Handle.Content tells, while modes has such opens; guarded by mu
 	content any               // what the page cache holds, as transfer.Handle.Content tells; guarded by mu
 	inos    map[string]uint64 // of a directory: numbers promised by READDIR to names not looked up yet; guarded by mu
 }
@@ -157,7 +158,7 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 func (n *node) Getattr(ctx context.Context, fh gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	ctx, done := grace(ctx)
 	defer done()
-	if h, ok := fh.(*handle); ok {
+	if h := handleOf(fh); h != nil {
 		if a := h.t.Attr(); a.Unlinked || n.isGone() {
 			n.m.fillAttr(conn.Entry{Kind: conn.KindFile, Size: a.Size, Time: a.Time, Mode: a.Mode, HasMode: a.HasMode}, &out.Attr)
 			if a.Unlinked {

@@ -26,11 +26,14 @@ const (
 // openModes counts the opens of one inode by mode.
 type openModes [numModes]int
 
+// backed tells whether the inode has a backing file.
+func (m *openModes) backed() bool { return m[passthrough]+m[passthroughDirect] > 0 }
+
 // choose returns the mode for one more open that would best be want, and
 // counts it. While opens of the other kind stand, the new one joins them; when
 // the last is closed the choice is free again.
 func (m *openModes) choose(want openMode) openMode {
-	backed := m[passthrough]+m[passthroughDirect] > 0
+	backed := m.backed()
 	through := m[cached]+m[direct] > 0
 	switch {
 	case backed && want != passthrough:

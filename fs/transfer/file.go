@@ -130,11 +130,7 @@ func (f *File) racyLocked() bool {
 
 // contentLocked returns the copy, and makes it first if there is none.
 func (f *File) contentLocked() (*cache.Copy, error) {
-	if f.copy != nil {
-		return f.copy, nil
-	}
-	if c, ok := f.store.Reuse(f.path, f.entry.Version()); ok {
-		f.copy = c
+	if c, ok := f.hereLocked(); ok {
 		return c, nil
 	}
 	if f.entry.Size < 0 {
@@ -146,6 +142,18 @@ func (f *File) contentLocked() (*cache.Copy, error) {
 	}
 	f.copy, f.copiedAt = c, f.checkedAt
 	return c, nil
+}
+
+// hereLocked returns the copy, if there is one already.
+func (f *File) hereLocked() (*cache.Copy, bool) {
+	if f.copy != nil {
+		return f.copy, true
+	}
+	c, ok := f.store.Reuse(f.path, f.entry.Version())
+	if ok {
+		f.copy, f.copiedAt = c, f.checkedAt
+	}
+	return c, ok
 }
 
 // contentOf returns the copy that h works on. One that was replaced since h
@@ -184,6 +192,10 @@ func (f *File) attrLocked() Attr {
 func (f *File) change(h *Handle, fn func(c *cache.Copy) error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	return f.changeLocked(h, fn)
+}
+
+func (f *File) changeLocked(h *Handle, fn func(c *cache.Copy) error) error {
 	if h.lost != nil {
 		return h.lost
 	}

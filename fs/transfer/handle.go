@@ -15,12 +15,14 @@ const resendAfter = time.Second
 
 // Handle is one open of a File.
 type Handle struct {
-	f     *File
-	write bool        // opened for writing, or with O_TRUNC
-	gen   uint64      // of the copy, after the last change through this handle; guarded by f.mu
-	sent  bool        // a Flush of it has uploaded; guarded by f.mu
-	copy  *cache.Copy // that it has read or written; guarded by f.mu
-	lost  error       // what was written through it is in the recovery folder, for this reason; guarded by f.mu
+	f       *File
+	write   bool        // opened for writing, or with O_TRUNC
+	gen     uint64      // of the copy, after the last change through this handle; guarded by f.mu
+	sent    bool        // a Flush of it has uploaded; guarded by f.mu
+	copy    *cache.Copy // that it has read or written; guarded by f.mu
+	exposed bool        // programs can write into the copy unseen; guarded by f.mu
+	seen    time.Time   // the local modification time of the copy, as far as what was written is known; guarded by f.mu
+	lost    error       // what was written through it is in the recovery folder, for this reason; guarded by f.mu
 }
 
 // noBytes is an empty source.
@@ -91,6 +93,10 @@ func (h *Handle) Flush(ctx context.Context) error {
 		return err
 	}
 	f.mu.Lock()
+	if err := h.lookLocked(); err != nil {
+		f.mu.Unlock()
+		return err
+	}
 	switch {
 	case h.lost != nil:
 		defer f.mu.Unlock()
@@ -129,10 +135,13 @@ func (h *Handle) Sync(ctx context.Context) error {
 		return err
 	}
 	h.f.mu.Lock()
-	lost := h.lost
+	err := h.lost
+	if err == nil {
+		err = h.lookLocked()
+	}
 	h.f.mu.Unlock()
-	if lost != nil {
-		return lost
+	if err != nil {
+		return err
 	}
 	return h.f.sync(ctx)
 }
@@ -144,6 +153,9 @@ func (h *Handle) Release() {
 	f.m.mu.Lock()
 	f.handles--
 	f.mu.Lock()
+	if err := h.lookLocked(); err != nil {
+		f.m.log.Warn("what was written to a file cannot be uploaded", "path", f.path, "error", err)
+	}
 	if h.write {
 		delete(f.writers, h)
 	}
