@@ -125,12 +125,20 @@ func (p *Pool) Run(ctx context.Context, class Class, repeat Repeat, fn func(ctx 
 }
 
 // Open starts a download on a session of its own, which goes back to the pool
-// when the Lease is released; the Download must be closed before that.
-func (p *Pool) Open(ctx context.Context, class Class, path string, offset int64) (Download, *Lease, error) {
+// when the Lease is released; the Download must be closed before that. granted,
+// which may be nil, is called once there is a session, before anything is
+// asked of the server; its error ends the call.
+func (p *Pool) Open(ctx context.Context, class Class, path string, offset int64, granted func(*Lease) error) (Download, *Lease, error) {
 	for fresh := false; ; fresh = true {
 		l, err := p.Acquire(ctx, class, fresh)
 		if err != nil {
 			return nil, nil, err
+		}
+		if granted != nil {
+			if err := granted(l); err != nil {
+				l.Release()
+				return nil, nil, err
+			}
 		}
 		d, err := l.Session.Open(ctx, path, offset)
 		if err == nil {

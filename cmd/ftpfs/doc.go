@@ -30,6 +30,11 @@ Either way a start that fails leaves nothing mounted.
 	                        of 1024), also for the next mount; default 10G or
 	                        a tenth of the free space, the smaller. What is not
 	                        uploaded yet is kept whatever its size
+	--read-ahead SIZE       bytes that a download runs ahead of a program that
+	                        reads in a row, at most; default 32M
+	--prefetch SIZE         bytes of small files to fetch before a program that
+	                        reads the files of a directory in turn opens them;
+	                        default 8M, 0: none
 	--dir-ttl TIME          how long a listing is trusted; default 30s, 0: not
 	                        at all
 	--max-connections N     sessions at the server at most, 1 to 64; default 8

@@ -20,6 +20,8 @@ type settings struct {
 
 	CacheDir       string    // absolute
 	CacheSize      sizeValue // 0: as much as fits, see cache.FitSize
+	ReadAhead      sizeValue
+	Prefetch       anySizeValue
 	DirTTL         time.Duration
 	MaxConnections int
 	PasswordFile   string
@@ -73,6 +75,8 @@ func (s *settings) marshal() ([]byte, error) { return json.Marshal(s) }
 func defaultSettings() *settings {
 	return &settings{
 		CacheDir:       defaultCacheDir(os.Getenv, os.Getuid()),
+		ReadAhead:      32 << 20,
+		Prefetch:       8 << 20,
 		DirTTL:         30 * time.Second,
 		MaxConnections: 8,
 		Timeout:        conn.DefaultTimeout,
@@ -102,6 +106,8 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.StringVar(&s.CacheDir, "cache-dir", s.CacheDir, "keep copies and the journal of writes in `DIR`")
 	f.Var(&s.CacheSize, "cache-size", "bytes of copies to keep (units K, M, G, T; default: 10G or a tenth of the free space, the smaller)")
+	f.Var(&s.ReadAhead, "read-ahead", "bytes that a download runs ahead of who reads in a row, at most")
+	f.Var(&s.Prefetch, "prefetch", "bytes of small files fetched before a program that reads a directory's files in turn opens them; 0: none")
 	f.Var(secondsValue{&s.DirTTL, 0}, "dir-ttl", "how long a directory listing is trusted; 0: not at all")
 	f.IntVar(&s.MaxConnections, "max-connections", s.MaxConnections, "sessions at the server at most, 1 to 64")
 	f.StringVar(&s.PasswordFile, "password-file", "", "read the password from the first line of `FILE`")

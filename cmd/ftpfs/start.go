@@ -58,7 +58,7 @@ func (m *mounting) start(log *slog.Logger) (_ *life, _ *controlServer, err error
 	if err != nil {
 		return nil, nil, errors.Join(rootError(cfg, err), store.Close())
 	}
-	files, err := transfer.New(pool, root, store, transfer.Options{Log: log})
+	files, err := transfer.New(pool, root, store, transfer.Options{ReadAhead: int64(s.ReadAhead), Prefetch: int64(s.Prefetch), Log: log})
 	if err != nil {
 		err = failf("cannot take over what earlier mounts left in %s: %v", s.CacheDir, err)
 		return nil, nil, errors.Join(err, store.Close())

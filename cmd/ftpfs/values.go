@@ -44,6 +44,21 @@ func (v *sizeValue) String() string {
 
 func (v *sizeValue) Type() string { return "size" }
 
+// anySizeValue is a sizeValue that may be 0.
+type anySizeValue int64
+
+func (v *anySizeValue) Set(s string) error {
+	if strings.TrimSpace(s) == "0" {
+		*v = 0
+		return nil
+	}
+	return (*sizeValue)(v).Set(s)
+}
+
+func (v *anySizeValue) String() string { return (*sizeValue)(v).String() }
+
+func (v *anySizeValue) Type() string { return "size" }
+
 // modeValue is a flag with permission bits in octal, 0 to 0777. It is nil
 // until set.
 type modeValue struct{ bits **uint32 }

@@ -191,7 +191,11 @@ func (f *File) needAll(ctx context.Context, off, n int64, class conn.Class) erro
 		if err := f.waitLocked(ctx, s); err != nil {
 			return err
 		}
-		if _, missing := c.Missing(gap.Off, 1); missing && s.ended && s.err != nil && !errors.Is(s.err, errStopped) {
+		_, missing = c.Missing(gap.Off, 1)
+		switch {
+		case missing && class == conn.Background && s.stop:
+			return errStopped // who waits needs the session
+		case missing && s.ended && s.err != nil && !errors.Is(s.err, errStopped):
 			return s.err
 		}
 	}
@@ -234,6 +238,10 @@ func (f *File) streamLocked(c *cache.Copy, off int64, class conn.Class) *stream 
 		}
 		if off < s.pos && s.lone && f.blockLocked(c, off) == nil {
 			continue // it had the byte, and the disk did not take it
+		}
+		if s.class > class {
+			s.class = class // it is wanted by now
+			s.offerLocked()
 		}
 		return s
 	}

@@ -33,7 +33,8 @@ type rig struct {
 	tree *tree.Tree
 	m    *transfer.Manager
 	opts tree.Options
-	puts int // files put on the server, each with a time of its own
+	how  transfer.Options // of the next mount
+	puts int              // files put on the server, each with a time of its own
 }
 
 const identity = "u@test"
@@ -72,7 +73,7 @@ func (r *rig) mount(sessions int) {
 	if err != nil {
 		r.Fatal(err)
 	}
-	m, err := transfer.New(pool, tr, store, transfer.Options{})
+	m, err := transfer.New(pool, tr, store, r.how)
 	if err != nil {
 		r.Fatal(err)
 	}

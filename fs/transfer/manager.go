@@ -18,6 +18,7 @@ import (
 // Options configure a Manager.
 type Options struct {
 	ReadAhead int64        // bytes that a download runs ahead of its reader at most; 0: 32 MiB
+	Prefetch  int64        // bytes of small files fetched before a program opens them, of each directory that it walks; 0: none
 	Log       *slog.Logger // nil: discard
 }
 
@@ -33,6 +34,7 @@ type Manager struct {
 	readAhead int64
 	pace      pace
 	blocks    blocks
+	ahead     *prefetcher
 
 	life context.Context // of streams and uploads; ends at Close
 	end  context.CancelFunc
@@ -70,6 +72,7 @@ func New(pool *conn.Pool, t *tree.Tree, store *cache.Store, o Options) (*Manager
 		asides: make(map[*File]struct{}), temps: make(map[string]*cache.Store),
 	}
 	m.life, m.end = context.WithCancel(context.Background())
+	m.ahead = &prefetcher{m: m, budget: o.Prefetch}
 	if err := m.adopt(); err != nil {
 		m.end()
 		return nil, err
@@ -148,10 +151,13 @@ func (m *Manager) open(ctx context.Context, p string, how How) (*Handle, error) 
 		return nil, &conn.Error{Op: "open", Path: p, Outcome: conn.Refused, Err: fs.ErrPermission}
 	}
 	h, err := m.hold(o, how.Write || how.Truncate, func(f *File) { f.meet(e, seen) })
-	if err == nil && how.Truncate {
+	switch {
+	case err == nil && how.Truncate:
 		if err = h.f.empty(h); err != nil {
 			h.Release()
 		}
+	case err == nil && !how.Write:
+		m.ahead.opened(p, e)
 	}
 	return h, err
 }

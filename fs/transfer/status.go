@@ -21,6 +21,7 @@ type Status struct {
 	Failures []Failure `json:"failures"` // the last ones, newest first
 	Copies   int       `json:"copies"`   // local copies
 	Bytes    int64     `json:"bytes"`    // of them on disk
+	Ahead    Ahead     `json:"ahead"`
 }
 
 // Status returns the state of m.
@@ -31,6 +32,9 @@ func (m *Manager) Status() Status {
 	}
 	slices.Sort(s.Pending)
 	s.Copies, s.Bytes = m.store.Usage()
+	m.ahead.mu.Lock()
+	s.Ahead = m.ahead.stats
+	m.ahead.mu.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s.Failures = append(s.Failures, m.failures...)

@@ -27,7 +27,7 @@ const (
 type stream struct {
 	f        *File
 	c        *cache.Copy
-	class    conn.Class
+	class    conn.Class // guarded by f.mu
 	cut      context.CancelFunc
 	start    int64       // where it began
 	pos      int64       // next byte to come; guarded by f.mu
@@ -83,11 +83,11 @@ func (s *stream) stopLocked() {
 	s.f.wakeLocked()
 }
 
-// offerLocked offers the session to the pool while nobody waits for the stream.
+// offerLocked offers the session to the pool while no program waits for the stream.
 func (s *stream) offerLocked() {
 	switch {
 	case s.lease == nil:
-	case s.waits > 0:
+	case s.waits > 0 && s.class < conn.Background:
 		s.lease.OnTakeover(nil)
 	default:
 		s.lease.OnTakeover(func() {
@@ -201,9 +201,10 @@ func (s *stream) verify(ctx context.Context, resumed bool) error {
 	f := s.f
 	f.mu.Lock()
 	p, base, checked, first := f.path, f.entry.Version(), f.checkedAt, !f.streamed
+	ahead := s.class == conn.Background
 	f.streamed = true
 	f.mu.Unlock()
-	if first && !resumed && (time.Since(checked) < checkedFor || s.class == conn.Background) {
+	if first && !resumed && (time.Since(checked) < checkedFor || ahead) {
 		return nil
 	}
 	return f.verifyNow(ctx, p, base)
@@ -227,20 +228,16 @@ func (f *File) verifyNow(ctx context.Context, p string, base conn.Version) error
 func (s *stream) transfer(ctx context.Context) error {
 	f := s.f
 	f.mu.Lock()
-	p, size, base := f.path, f.entry.Size, f.entry.Version()
+	p, size, base, class := f.path, f.entry.Size, f.entry.Version(), s.class
 	f.mu.Unlock()
 	flow := flow{pace: &f.m.pace, began: time.Now()}
-	d, lease, err := f.m.pool.Open(ctx, s.class, p, s.pos)
+	defer func() { f.mu.Lock(); s.lease = nil; f.mu.Unlock() }()
+	d, lease, err := f.m.pool.Open(ctx, class, p, s.pos, s.granted)
 	if err != nil {
 		return err
 	}
 	defer lease.Release()
 	defer d.Close()
-	defer func() { f.mu.Lock(); s.lease = nil; f.mu.Unlock() }()
-	f.mu.Lock()
-	s.lease = lease
-	s.offerLocked()
-	f.mu.Unlock()
 	for {
 		b := s.room()
 		n, err := d.Read(b.buf[b.n:])
@@ -268,6 +265,18 @@ func (s *stream) transfer(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// granted notes that there is a session for the next transfer.
+func (s *stream) granted(l *conn.Lease) error {
+	s.f.mu.Lock()
+	defer s.f.mu.Unlock()
+	if s.stop {
+		return errStopped
+	}
+	s.lease = l
+	s.offerLocked()
+	return nil
 }
 
 // tooLong returns what it means that the server sends more than the size of

@@ -85,6 +85,16 @@ func unreachable(err error) bool {
 	return errors.Is(err, conn.ErrHostDown) || errors.Is(err, conn.ErrTimeout)
 }
 
+// Peek returns what is known of dir, sorted by name, and when the server told
+// it; nothing if that is too old.
+func (t *Tree) Peek(dir string) ([]conn.Entry, time.Time) {
+	d, ok := t.dirs.Peek(dir)
+	if !ok || d.Age() >= t.ttl {
+		return nil, time.Time{}
+	}
+	return d.Entries(), d.Filled()
+}
+
 // Lookup returns the entry at p. fs.ErrNotExist says that it is not there.
 func (t *Tree) Lookup(ctx context.Context, p string) (conn.Entry, error) {
 	return t.lookup(ctx, p, max(t.ttl, leastAge))
