@@ -27,14 +27,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // rig is a server and what stands on it.
 type rig struct {
 	*testing.T
-	srv  *ftptest.Server
-	dir  string // of the cache
-	pool *conn.Pool
-	tree *tree.Tree
-	m    *transfer.Manager
-	opts tree.Options
-	how  transfer.Options // of the next mount
-	puts int              // files put on the server, each with a time of its own
+	srv   *ftptest.Server
+	dir   string // of the cache
+	pool  *conn.Pool
+	tree  *tree.Tree
+	store *cache.Store
+	m     *transfer.Manager
+	opts  tree.Options
+	how   transfer.Options // of the next mount
+	puts  int              // files put on the server, each with a time of its own
 }
 
 const identity = "u@test"
@@ -77,7 +78,7 @@ func (r *rig) mount(sessions int) {
 	if err != nil {
 		r.Fatal(err)
 	}
-	r.pool, r.tree, r.m = pool, tr, m
+	r.pool, r.tree, r.store, r.m = pool, tr, store, m
 	r.Cleanup(func() { m.Close(); pool.Close() })
 	r.srv.ResetLog()
 }
