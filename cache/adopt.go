@@ -132,7 +132,7 @@ func (s *Store) Others() ([]Held, error) {
 		}
 		h := Held{ID: id}
 		if rp, err := readJournal(s.disk, path.Join(dir, "journal")); err == nil {
-			h.Pending = len(rp.index.pending())
+			h.Pending = rp.index.waiting()
 		}
 		if text, err := readFile(s.disk, path.Join(dir, "owner")); err == nil {
 			if json.Unmarshal(text, &h.Owner) != nil {
@@ -179,7 +179,7 @@ func (s *Store) OtherIdentities() ([]PendingIdentity, error) {
 				continue
 			}
 			if rp, err := readJournal(s.disk, path.Join(dir, "journal")); err == nil {
-				p.Pending += len(rp.index.pending())
+				p.Pending += rp.index.waiting()
 			}
 		}
 		if p.Pending > 0 {

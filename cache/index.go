@@ -75,7 +75,7 @@ func (x *index) reach(path string) (id uint64, recs []record) {
 	return id, recs
 }
 
-// pending returns the versions that must reach the server, oldest first.
+// pending returns the versions that must reach the server or stay here, oldest first.
 func (x *index) pending() []*Sealed {
 	var out []*Sealed
 	for _, v := range x.versions {
@@ -85,6 +85,16 @@ func (x *index) pending() []*Sealed {
 	}
 	slices.SortFunc(out, func(a, b *Sealed) int { return cmp.Compare(a.id, b.id) })
 	return out
+}
+
+// waiting counts the versions that must reach the server.
+func (x *index) waiting() (n int) {
+	for _, v := range x.pending() {
+		if !v.attrs.Local {
+			n++
+		}
+	}
+	return n
 }
 
 // temps returns the paths of the temporary files that may be on the server.
@@ -292,7 +302,7 @@ func (x *index) applySeal(r record) (ended []*Sealed, err error) {
 	for _, b := range r.Earlier {
 		v.earlier = append(v.earlier, b.version())
 	}
-	v.attrs = Attrs{Base: r.Base.version(), Time: r.Time.time()}
+	v.attrs = Attrs{Base: r.Base.version(), Time: r.Time.time(), Local: r.Local}
 	if r.Mode != nil {
 		v.attrs.Mode, v.attrs.SetMode = fs.FileMode(*r.Mode), true
 	}
@@ -379,7 +389,7 @@ func (v *Sealed) records() []record {
 
 // record puts a into r.
 func (a Attrs) record(r *record) {
-	r.Base, r.Time = toBase(a.Base), toInstant(a.Time)
+	r.Base, r.Time, r.Local = toBase(a.Base), toInstant(a.Time), a.Local
 	if a.SetMode {
 		m := uint32(a.Mode)
 		r.Mode = &m

@@ -116,6 +116,7 @@ func (s *Store) inherit(a *Store) error {
 	defer a.unlock()
 	s.mu.Lock()
 	defer s.unlock()
+	moved := false
 	for _, r := range a.index.keepRecords() {
 		k, from := a.index.keeps[r.File], a.files[r.File]
 		c := from.owner
@@ -127,6 +128,7 @@ func (s *Store) inherit(a *Store) error {
 			delete(s.files, to.id)
 			return err
 		}
+		moved = true
 		a.busyLocked(c)
 		delete(a.kept, k.path)
 		delete(a.files, from.id)
@@ -139,7 +141,12 @@ func (s *Store) inherit(a *Store) error {
 		s.keepNewLocked(to, k)
 	}
 	s.shrinkLocked(s.idleBytes - s.cacheSize)
-	return nil
+	if !moved {
+		return nil
+	}
+	// A power cut must not bring a file back under its old name, where a journal
+	// calls it clean, when its bytes have been changed here.
+	return errors.Join(s.disk.SyncDir(path.Join(s.dir, "copies")), s.disk.SyncDir(path.Join(a.dir, "copies")))
 }
 
 // syncKeptLocked makes clean copies durable, those first that were used last,

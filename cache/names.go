@@ -5,7 +5,7 @@ import (
 	"path"
 )
 
-// Pending returns the versions that must reach the server, oldest first.
+// Pending returns the versions that must reach the server or stay here, oldest first.
 func (s *Store) Pending() []*Sealed {
 	s.mu.Lock()
 	defer s.unlock()

@@ -21,9 +21,10 @@ type Attrs struct {
 	Time    time.Time    // modification time to set; zero: leave
 	Mode    fs.FileMode  // permission bits to set, if SetMode
 	SetMode bool
+	Local   bool // it stays here: nothing of it is to reach the server
 }
 
-// Sealed is a version of a file that must reach the server. Its bytes never
+// Sealed is a version of a file that must reach the server, or stay here (Attrs.Local). Its bytes never
 // change. It is pending from Seal until Done, Refuse or Drop, until another
 // version of its path is sealed, or the path is unlinked or replaced by
 // Rename; the journal keeps it as long, also through the death of the process. It is safe for

@@ -125,4 +125,8 @@ type Commit struct {
 	Base     Version // what must be at the final path just before the upload: else ErrConflict; AnyVersion: do not look
 	RenameTo string  // after the checks, the final path to rename to; empty: path is final
 	KeepMode bool    // do not rename, but fail with errors.ErrUnsupported, where Mode cannot be set
+
+	// Late, if it is set, is asked for the rest when all bytes are sent: for
+	// uploads that begin before the file is complete. With it, nothing else here counts.
+	Late func() Commit
 }

@@ -39,28 +39,39 @@ func TestCrash(t *testing.T) {
 		t.Run(string(k), func(t *testing.T) {
 			t.Parallel()
 			t.Logf("FTPFS_TEST_SEED=%d", seed)
-			s := startServer(t, k)
-			m := mount(t, s)
-			m.Expect("level=WARN") // recovery tells what it found
-			r := rand.New(rand.NewPCG(seed, 0))
-			var total tally
 			kills := crashKills
 			if !slices.Contains(bothServers, k) {
 				kills /= 4
 			}
-			for i := range kills {
-				crashRound(t, m, r, fmt.Sprint("round", i), &total)
-				if t.Failed() {
-					t.Logf("round %d failed", i)
-					break
-				}
+			for _, mode := range writeModes {
+				t.Run(mode, func(t *testing.T) { crashMany(t, k, mode, seed, kills) })
+				kills /= 2 // the same code in the end, from the queue
 			}
-			t.Logf("%d kills; %d steps were safe; of %d interrupted ones %d are as before, %d done, %d left a part that was closed or created",
-				kills, total.safe, total.interrupted, total.as[0], total.as[1], total.as[2]+total.as[3])
-			noTemporaries(t, s.Served)
 			the.found.ended(t, "")
 		})
 	}
+}
+
+// writeModes are the values of --write.
+var writeModes = []string{"through", "back"}
+
+func crashMany(t *testing.T, k kind, mode string, seed uint64, kills int) {
+	t.Helper()
+	s := startServer(t, k)
+	m := mount(t, s, "--write="+mode)
+	m.Expect("level=WARN") // recovery tells what it found
+	r := rand.New(rand.NewPCG(seed, 0))
+	var total tally
+	for i := range kills {
+		crashRound(t, m, r, fmt.Sprint("round", i), &total)
+		if t.Failed() {
+			t.Logf("round %d failed", i)
+			break
+		}
+	}
+	t.Logf("%d kills; %d steps were safe; of %d interrupted ones %d are as before, %d done, %d left a part that was closed or created",
+		kills, total.safe, total.interrupted, total.as[0], total.as[1], total.as[2]+total.as[3])
+	noTemporaries(t, s.Served)
 }
 
 // TestLoad runs the load to its end, on a plain folder, which shows that it
@@ -73,10 +84,14 @@ func TestLoad(t *testing.T) {
 	for _, k := range allServers {
 		t.Run(string(k), func(t *testing.T) {
 			t.Parallel()
-			s := startServer(t, k)
-			m := mount(t, s)
-			loaded(t, m.Dir, s.Served, 100)
-			noTemporaries(t, s.Served)
+			for _, mode := range writeModes {
+				t.Run(mode, func(t *testing.T) {
+					s := startServer(t, k)
+					m := mount(t, s, "--write="+mode)
+					loaded(t, m.Dir, s.Served, 50)
+					noTemporaries(t, s.Served)
+				})
+			}
 		})
 	}
 }

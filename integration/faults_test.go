@@ -98,7 +98,7 @@ func TestServerHangs(t *testing.T) {
 		t.Run(string(k), func(t *testing.T) {
 			s := startServer(t, k)
 			stock(t, s, 8)
-			m := mount(t, s, faultTimeout)
+			m := mount(t, s, faultTimeout, "--retry=0")
 			m.Expect("level=WARN")
 			equal(t, "folders", sh(t, m.Dir, "ls | wc -l"), "8")
 			f := openFile(t, m.Dir+"/written", os.O_RDWR|os.O_CREATE)
@@ -138,7 +138,7 @@ func TestServerRestarts(t *testing.T) {
 			stock(t, s, 8)
 			large := randomBytes(40, 16<<20)
 			put(t, s.Served+"/large", large)
-			m := mount(t, s, faultTimeout)
+			m := mount(t, s, faultTimeout, "--retry=0")
 			m.Expect("level=WARN")
 			r := openFile(t, m.Dir+"/large", os.O_RDONLY)
 			head := make([]byte, 100_000)

@@ -6,6 +6,7 @@ Ftpfs mounts an FTP server as a folder.
 	ftpfs status [--json] MOUNTPOINT
 	ftpfs flush MOUNTPOINT
 	ftpfs refresh MOUNTPOINT
+	ftpfs recover [--list | --to DIR] [--cache-dir DIR]
 	ftpfs demo [MOUNTPOINT]
 	ftpfs version
 
@@ -41,6 +42,22 @@ Either way a start that fails leaves nothing mounted.
 	--password-file FILE    the first line is the password
 	--timeout TIME          how long the server may stay silent; default 30s,
 	                        at least 1s. To connect it has at most 10s
+	--write through|back    when close(2) returns: with the file on the server
+	                        (default), or with it in the journal on this disk,
+	                        its upload going on beside
+	--upload atomic|direct  atomic (default): to a temporary name, which is
+	                        renamed over the file; direct: over the file
+	                        itself, of which others can see a part meanwhile
+	--retry TIME            for how long close and fsync try again after a lost
+	                        connection, before they fail with EIO; default 60s
+	--on-conflict MODE      when a file that was written here was changed on
+	                        the server since it was opened: keep-both
+	                        (default), overwrite or fail (EBUSY, and ours is in
+	                        the recovery folder). Files in .git, *.sqlite* and
+	                        *.db* always fail
+	--local-only GLOB,...   files with such names that are created here stay on
+	                        this machine, until they are renamed to another;
+	                        default .*.sw?,4913,.fuse_hidden*
 	--log-level LEVEL       debug, info (default), warn or error
 	--log-file FILE         append the log to FILE
 	--uid N, --gid N        owner and group shown; default those of the process
@@ -90,6 +107,15 @@ Ftpfs refresh and SIGHUP forget all cached listings, so that changes made
 elsewhere show at once. Ftpfs flush returns when everything written is on the
 server. Ftpfs status shows sessions, files that wait for their upload, and
 failures.
+
+# What did not reach its server
+
+Ftpfs recover lists what is in the cache folder and not on its server: what
+mounts that ended have still to upload, which goes up with the next mount of
+that server; what a server refused and what a crash cut off, which stays in the
+recovery folder; and files that are to stay here (--local-only). With --to DIR
+it moves all of it, except what a running mount has, to DIR/USER@HOST:PORT and
+the path on the server, and prints the names.
 
 # Files
 

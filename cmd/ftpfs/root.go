@@ -50,7 +50,7 @@ func newRoot(std stdio) *cobra.Command {
 	s.register(root.Flags())
 	root.SetFlagErrorFunc(flagError)
 	root.SetUsageTemplate(root.UsageTemplate() + exitHelp)
-	root.AddCommand(umountCommand(std), statusCommand(std), flushCommand(std), refreshCommand(),
+	root.AddCommand(umountCommand(std), statusCommand(std), flushCommand(std), refreshCommand(), recoverCommand(std),
 		demoCommand(std), versionCommand(std), detachedProcess())
 	return root
 }

@@ -28,6 +28,11 @@ type settings struct {
 	Timeout        time.Duration
 	DelayConnect   bool
 	Bandwidth      sizeValue // bytes a second in each direction; 0: no limit
+	Write          string    // through or back
+	Upload         string    // atomic or direct
+	Retry          time.Duration
+	OnConflict     string   // keep-both, overwrite or fail
+	LocalOnly      []string // patterns of names
 	LogLevel       string
 	LogFile        string // "" in the foreground: stderr
 	OwnLog         bool   // LogFile is in the cache folder and kept small
@@ -41,6 +46,19 @@ type settings struct {
 	FSName       string   // -o fsname; "": the URL without password
 	MountOptions []string // for the kernel
 }
+
+// The values of --write, --upload and --on-conflict.
+const (
+	writeThrough = "through"
+	writeBack    = "back"
+
+	uploadAtomic = "atomic"
+	uploadDirect = "direct"
+
+	conflictKeepBoth  = "keep-both"
+	conflictOverwrite = "overwrite"
+	conflictFail      = "fail"
+)
 
 // portableConfig is a conn.Config that has a JSON form: the fields that are
 // not data are shadowed by ones that stay empty.
@@ -80,6 +98,11 @@ func defaultSettings() *settings {
 		DirTTL:         30 * time.Second,
 		MaxConnections: 8,
 		Timeout:        conn.DefaultTimeout,
+		Write:          writeThrough,
+		Upload:         uploadAtomic,
+		Retry:          time.Minute,
+		OnConflict:     conflictKeepBoth,
+		LocalOnly:      []string{".*.sw?", "4913", ".fuse_hidden*"},
 		LogLevel:       "info",
 		UID:            idValue(os.Getuid()),
 		GID:            idValue(os.Getgid()),
@@ -114,6 +137,11 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.Var(secondsValue{&s.Timeout, time.Second}, "timeout", "how long the server may stay silent")
 	f.BoolVar(&s.DelayConnect, "delay-connect", false, "mount at once, also when the server cannot be reached yet")
 	f.Var(&s.Bandwidth, "bwlimit", "bytes a second in each direction, for all sessions together (units K, M, G); 0: no limit")
+	f.Var(choiceValue{&s.Write, []string{writeThrough, writeBack}}, "write", "when close returns: through, with the file on the server; back, with it in the journal here")
+	f.Var(choiceValue{&s.Upload, []string{uploadAtomic, uploadDirect}}, "upload", "atomic: to a temporary name that is renamed over the file; direct: over the file itself")
+	f.Var(secondsValue{&s.Retry, 0}, "retry", "for how long close and fsync try again after a lost connection")
+	f.Var(choiceValue{&s.OnConflict, []string{conflictKeepBoth, conflictOverwrite, conflictFail}}, "on-conflict", "what to do with a file that somebody else changed meanwhile: keep-both, overwrite or fail")
+	f.Var(globsValue{&s.LocalOnly}, "local-only", "files that stay on this machine when they are created here, by `GLOB,...`")
 	f.Var(choiceValue{&s.LogLevel, []string{"debug", "info", "warn", "error"}}, "log-level", "debug, info, warn or error")
 	f.StringVar(&s.LogFile, "log-file", "", "append the log to `FILE`")
 	f.Var(&s.UID, "uid", "owner shown for all files")

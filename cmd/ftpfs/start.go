@@ -58,7 +58,7 @@ func (m *mounting) start(log *slog.Logger) (_ *life, _ *controlServer, err error
 	if err != nil {
 		return nil, nil, errors.Join(rootError(cfg, err), store.Close())
 	}
-	files, err := transfer.New(pool, root, store, transfer.Options{ReadAhead: int64(s.ReadAhead), Prefetch: int64(s.Prefetch), Log: log})
+	files, err := transfer.New(pool, root, store, s.transferOptions(log))
 	if err != nil {
 		err = failf("cannot take over what earlier mounts left in %s: %v", s.CacheDir, err)
 		return nil, nil, errors.Join(err, store.Close())
@@ -119,6 +119,20 @@ func othersLine(others []cache.PendingIdentity) string {
 		line += fmt.Sprintf("%d for %s", o.Pending, o.Identity)
 	}
 	return line
+}
+
+func (s *settings) transferOptions(log *slog.Logger) transfer.Options {
+	o := transfer.Options{ReadAhead: int64(s.ReadAhead), Prefetch: int64(s.Prefetch), Direct: s.Upload == uploadDirect, Retry: s.Retry, Local: s.LocalOnly, Log: log}
+	if s.Write == writeBack {
+		o.Write = transfer.WriteBack
+	}
+	switch s.OnConflict {
+	case conflictOverwrite:
+		o.Conflict = transfer.Overwrite
+	case conflictFail:
+		o.Conflict = transfer.Fail
+	}
+	return o
 }
 
 // fsOptions translates the settings.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -112,6 +113,32 @@ func (v secondsValue) String() string {
 }
 
 func (v secondsValue) Type() string { return "time" }
+
+// globsValue is a flag with patterns of file names (path.Match), separated by
+// commas; empty: none.
+type globsValue struct{ globs *[]string }
+
+func (v globsValue) Set(s string) error {
+	*v.globs = nil
+	for glob := range strings.SplitSeq(s, ",") {
+		if _, err := path.Match(glob, ""); err != nil || strings.Contains(glob, "/") {
+			return fmt.Errorf("want patterns of file names such as *.tmp, not %q", glob)
+		}
+		if glob != "" {
+			*v.globs = append(*v.globs, glob)
+		}
+	}
+	return nil
+}
+
+func (v globsValue) String() string {
+	if v.globs == nil {
+		return ""
+	}
+	return strings.Join(*v.globs, ",")
+}
+
+func (v globsValue) Type() string { return "globs" }
 
 // idValue is a flag with a user or group number, 0 to 2^32-2.
 type idValue uint32

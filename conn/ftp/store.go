@@ -1,6 +1,7 @@
 package ftp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 // Store implements conn.Session.
 func (s *session) Store(ctx context.Context, p string, r io.Reader, c conn.Commit) (conn.Entry, error) {
 	final := p
-	if c.RenameTo != "" {
+	if c.Late == nil && c.RenameTo != "" {
 		final = c.RenameTo
 	}
 	if err := s.checkNew("STOR", final); err != nil {
@@ -26,7 +27,7 @@ func (s *session) Store(ctx context.Context, p string, r io.Reader, c conn.Commi
 		return conn.Entry{}, err
 	}
 	defer end()
-	if c.RenameTo == "" && c.Base.State != conn.AnyVersion {
+	if c.Late == nil && c.RenameTo == "" && c.Base.State != conn.AnyVersion {
 		if err := s.checkBase(p, c.Base); err != nil {
 			return conn.Entry{}, err
 		}
@@ -34,6 +35,13 @@ func (s *session) Store(ctx context.Context, p string, r io.Reader, c conn.Commi
 	sent, err := s.upload(p, r)
 	if err != nil {
 		return conn.Entry{}, err
+	}
+	if c.Late != nil {
+		c = c.Late()
+		final = cmp.Or(c.RenameTo, p)
+		if err := errors.Join(s.check("STOR", final), s.checkNew("STOR", final)); err != nil {
+			return conn.Entry{}, err
+		}
 	}
 	e, err := s.commit(p, sent, c)
 	if err != nil {

@@ -37,8 +37,12 @@ func (m *Manager) adopt() error {
 			errs = append(errs, err)
 		}
 	}
-	for _, v := range newest {
-		errs = append(errs, m.adoptFile(v.Store(), v))
+	for _, s := range stores {
+		for _, v := range s.Pending() { // oldest first
+			if newest[v.Path()] == v {
+				errs = append(errs, m.adoptFile(s, v))
+			}
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -56,11 +60,13 @@ func (m *Manager) adoptFile(s *cache.Store, v *cache.Sealed) error {
 		return err
 	}
 	p, a := v.Path(), v.Attrs()
-	m.log.Info("finishing an upload of a mount that ended", "path", p, "bytes", v.Size())
+	if !a.Local {
+		m.log.Info("finishing an upload of a mount that ended", "path", p, "bytes", v.Size())
+	}
 	f := newFile(m, p, s)
 	f.copy, f.dirty, f.adopted = c, true, true
 	f.sealed, f.sealedGen = v, c.Generation()
-	f.mtime, f.mode, f.withMode = a.Time, a.Mode, a.SetMode
+	f.mtime, f.mode, f.withMode, f.local = a.Time, a.Mode, a.SetMode, a.Local
 	f.onServer = a.Base.State == conn.Present
 	f.entry = conn.Entry{
 		Name: path.Base(p), Kind: conn.KindFile, Size: a.Base.Size, Time: a.Base.Time, Precision: a.Base.Precision,
@@ -73,7 +79,7 @@ func (m *Manager) adoptFile(s *cache.Store, v *cache.Sealed) error {
 	m.mu.Unlock()
 	m.tree.Show(p, shown)
 	f.mu.Lock()
-	f.startLocked()
+	f.queueLocked()
 	f.mu.Unlock()
 	return nil
 }

@@ -50,6 +50,7 @@ func (h *Handle) lookLocked() error {
 		return nil
 	}
 	h.seen = at
+	f.disorderLocked()
 	return f.changeLocked(h, func(c *cache.Copy) error {
 		c.Touch()
 		return nil

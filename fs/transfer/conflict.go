@@ -13,6 +13,42 @@ import (
 	"ftpfs/conn"
 )
 
+// resolve ends the upload of s, which found that somebody else changed the
+// file at p since it was opened here.
+func (f *File) resolve(ctx context.Context, p string, s *cache.Sealed, j *job) error {
+	switch f.m.conflictMode(p) {
+	case Fail:
+		err := &conn.Error{Op: "STOR", Path: p, Outcome: conn.Refused, Err: fmt.Errorf("%w: %w", conn.ErrBusy, conn.ErrConflict)}
+		f.refused(p, s, j, err)
+		return err
+	case Overwrite:
+		f.m.log.Warn("a file was changed on the server since it was opened here; ours replaces it", "path", p)
+		if err := s.SetBase(conn.Version{}); err != nil {
+			return err
+		}
+		e, err := f.sendOnceOrTwice(ctx, p, s)
+		if err == nil {
+			f.sent(p, s, j, e)
+		}
+		return err
+	}
+	return f.keepBoth(ctx, p, s, j)
+}
+
+// conflictMode: of databases and repositories two versions side by side are
+// worth nothing, and their programs know what to do about an error.
+func (m *Manager) conflictMode(p string) ConflictMode {
+	if strings.Contains(path.Dir(p)+"/", "/.git/") {
+		return Fail
+	}
+	for _, pattern := range []string{"*.sqlite*", "*.db*"} {
+		if ok, _ := path.Match(pattern, path.Base(p)); ok { // the patterns are good
+			return Fail
+		}
+	}
+	return m.o.Conflict
+}
+
 // keepBoth stores s under a name of its own, because somebody else changed
 // the file at p since it was opened here. The name p is theirs then, and who
 // has the file open goes on with ours.

@@ -37,15 +37,20 @@ type File struct {
 	mode      fs.FileMode          // permission bits to be set with the next upload, if withMode; guarded by mu
 	withMode  bool                 // guarded by mu
 	aside     bool                 // unlinked, and kept on the server at path until the last handle is released; guarded by mu
+	local     bool                 // it stays here: nothing of it goes to the server; guarded by mu
 	unlinked  bool                 // there is no name for it any more: never uploaded; guarded by mu
 	sealed    *cache.Sealed        // the version in the journal that is not on the server; guarded by mu
 	sealedGen uint64               // of copy when sealed was made; guarded by mu
+	sealedAt  time.Time            // guarded by mu
 	asked     bool                 // a close or fsync wants what is in copy sealed and uploaded; guarded by mu
 	adopted   bool                 // from the journal of a mount that died, and not yet looked at on the server; guarded by mu
+	ordered   int64                // bytes written in order since f was empty; -1: there were others; guarded by mu
+	live      *live                // the upload of them under way; guarded by mu
 	job       *job                 // the upload under way or waiting for its turn; guarded by mu
 	sentGen   uint64               // of copy, as the server has it; guarded by mu
 	sentSeq   uint64               // m.uploads when the last upload ended; guarded by mu
 	sentAt    time.Time            // when the last upload ended; guarded by mu
+	queued    bool                 // waits in m.queue; guarded by mu
 	retry     *time.Timer          // guarded by mu
 	failed    int                  // uploads that failed in a row; guarded by mu
 	pattern   pattern              // of reads; guarded by mu
@@ -56,17 +61,22 @@ type File struct {
 func newFile(m *Manager, p string, s *cache.Store) *File {
 	return &File{
 		m: m, path: p, store: s, turn: make(chan struct{}, 1), progress: make(chan struct{}),
-		writers: make(map[*Handle]struct{}),
+		writers: make(map[*Handle]struct{}), ordered: -1,
 	}
 }
 
-// begin sets f up as a file that was just created. f.mu is held.
-func (f *File) begin(e conn.Entry, onServer bool) {
+// begin sets f up as a file that was just created; fresh: that there was none
+// was known a second ago; local: it stays here. f.mu is held.
+func (f *File) begin(e conn.Entry, onServer, fresh, local bool) {
 	if f.dirty {
 		return // somebody else created it at the same time
 	}
 	f.discardLocked() // of a file that was here before
-	f.entry, f.onServer = e, onServer
+	f.entry, f.onServer, f.local = e, onServer, local
+	if fresh {
+		f.checkedAt = time.Now()
+	}
+	f.ordered = 0
 	f.mode, f.withMode = e.Mode, !onServer
 }
 
@@ -84,6 +94,7 @@ func (f *File) meet(e conn.Entry, seen uint64) {
 
 // discardLocked lets go of a copy whose version the server no longer has.
 func (f *File) discardLocked() {
+	f.disorderLocked()
 	for _, s := range f.streams {
 		s.stopLocked()
 	}
@@ -233,6 +244,8 @@ func (f *File) empty(h *Handle) error {
 	if err := f.dirtyLocked(c); err != nil {
 		return err
 	}
+	f.disorderLocked()
+	f.ordered = 0
 	f.emptied = !wasDirty
 	f.mtime = now()
 	return c.Truncate(0)

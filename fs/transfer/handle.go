@@ -42,6 +42,7 @@ func (h *Handle) WriteAt(p []byte, off int64) (n int, err error) {
 	}
 	err = h.f.change(h, func(c *cache.Copy) error {
 		n, err = c.WriteAt(p, off)
+		h.f.wroteLocked(off, n)
 		return err
 	})
 	return n, err
@@ -53,7 +54,9 @@ func (h *Handle) Append(p []byte) (n int, err error) {
 		return 0, nil
 	}
 	err = h.f.change(h, func(c *cache.Copy) error {
-		n, err = c.WriteAt(p, c.Size())
+		off := c.Size()
+		n, err = c.WriteAt(p, off)
+		h.f.wroteLocked(off, n)
 		return err
 	})
 	return n, err
@@ -61,7 +64,10 @@ func (h *Handle) Append(p []byte) (n int, err error) {
 
 // Truncate makes the file size bytes long; what is new reads as zeros.
 func (h *Handle) Truncate(size int64) error {
-	return h.f.change(h, func(c *cache.Copy) error { return c.Truncate(size) })
+	return h.f.change(h, func(c *cache.Copy) error {
+		h.f.disorderLocked()
+		return c.Truncate(size)
+	})
 }
 
 // Attr returns the attributes of the file as this handle sees it.
@@ -125,7 +131,11 @@ func (h *Handle) Flush(ctx context.Context) error {
 		return nil
 	}
 	h.sent = true
+	here := f.local || f.m.o.Write == WriteBack
 	f.mu.Unlock()
+	if here {
+		return f.secure(ctx)
+	}
 	return f.sync(ctx)
 }
 
@@ -139,9 +149,13 @@ func (h *Handle) Sync(ctx context.Context) error {
 	if err == nil {
 		err = h.lookLocked()
 	}
+	local := h.f.local
 	h.f.mu.Unlock()
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case local:
+		return h.f.secure(ctx)
 	}
 	return h.f.sync(ctx)
 }
@@ -161,9 +175,7 @@ func (h *Handle) Release() {
 	}
 	if f.dirty && !f.unlinked && h.write && (h.gen > f.sealedGen || len(f.writers) == 0) {
 		f.askLocked()
-		if f.job == nil {
-			f.startLocked()
-		}
+		f.queueLocked()
 	}
 	f.mu.Unlock()
 	f.m.mu.Unlock()

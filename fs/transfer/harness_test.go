@@ -92,6 +92,14 @@ func (r *rig) unmount() {
 	r.pool.Close()
 }
 
+// remount ends the mount and starts another with these options.
+func (r *rig) remount(sessions int, o transfer.Options) {
+	r.Helper()
+	r.unmount()
+	r.how = o
+	r.mount(sessions)
+}
+
 func (r *rig) put(name string, content []byte) {
 	r.Helper()
 	p := filepath.Join(r.srv.Root, name)

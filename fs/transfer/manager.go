@@ -8,19 +8,13 @@ import (
 	"log/slog"
 	"path"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ftpfs/cache"
 	"ftpfs/conn"
 	"ftpfs/fs/tree"
 )
-
-// Options configure a Manager.
-type Options struct {
-	ReadAhead int64        // bytes that a download runs ahead of its reader at most; 0: 32 MiB
-	Prefetch  int64        // bytes of small files fetched before a program opens them, of each directory that it walks; 0: none
-	Log       *slog.Logger // nil: discard
-}
 
 const defaultReadAhead = 32 << 20
 
@@ -40,6 +34,10 @@ type Manager struct {
 	end  context.CancelFunc
 	work sync.WaitGroup // streams and uploads
 
+	o       Options
+	queue   queue
+	tidying atomic.Int32 // see tidy
+
 	spawning sync.Mutex // a leaf: held by spawn and by Close for a moment
 	closed   bool       // nothing is spawned any more; guarded by spawning
 
@@ -54,6 +52,7 @@ type Manager struct {
 	inPlace  map[string]struct{}     // directories in which the server refuses temporary files; guarded by mu
 	owed     map[string]error        // failures that no close could report, by path; guarded by mu
 	failures []Failure               // newest first; guarded by mu
+	troubled bool                    // the last upload failed; guarded by mu
 	adopted  []*cache.Store          // guarded by mu
 	settled  chan struct{}           // closed and replaced whenever an upload ended; guarded by mu
 }
@@ -68,6 +67,7 @@ func New(pool *conn.Pool, t *tree.Tree, store *cache.Store, o Options) (*Manager
 	m := &Manager{
 		pool: pool, tree: t, store: store, log: o.Log, readAhead: cmp.Or(o.ReadAhead, defaultReadAhead),
 		files: make(map[string]*File), owed: make(map[string]error), settled: make(chan struct{}),
+		o:       o,
 		inPlace: make(map[string]struct{}), moves: make(map[*move]struct{}), opens: make(map[*opening]struct{}),
 		asides: make(map[*File]struct{}), temps: make(map[string]*cache.Store),
 	}
@@ -229,8 +229,8 @@ func (m *Manager) create(ctx context.Context, p string, mode fs.FileMode, excl, 
 		Name: path.Base(p), Kind: conn.KindFile, Size: 0, Time: now().UTC(), Precision: time.Second,
 		Mode: mode.Perm(), HasMode: true, Links: 1,
 	}
-	onServer := false
-	if !m.tree.Writable(path.Dir(p)) {
+	onServer, local := false, m.isLocal(p)
+	if !local && !m.tree.Writable(path.Dir(p)) {
 		stored, err := m.storeEmpty(ctx, p, mode)
 		if err != nil {
 			return nil, conn.Entry{}, err
@@ -238,7 +238,7 @@ func (m *Manager) create(ctx context.Context, p string, mode fs.FileMode, excl, 
 		m.tree.Stored(p, stored)
 		e, onServer = stored, true
 	}
-	h, err := m.hold(o, true, func(f *File) { f.begin(e, onServer) })
+	h, err := m.hold(o, true, func(f *File) { f.begin(e, onServer, excl, local) })
 	switch {
 	case err != nil && onServer:
 		return nil, e, errors.Join(err, errMade)
@@ -260,7 +260,7 @@ func (m *Manager) create(ctx context.Context, p string, mode fs.FileMode, excl, 
 func (m *Manager) lookBefore(ctx context.Context, p string, excl, truncate bool) (conn.Entry, error) {
 	switch {
 	case excl:
-		return m.tree.Fresh(ctx, p)
+		return m.tree.Vacant(ctx, p)
 	case truncate:
 		return m.tree.Lookup(ctx, p)
 	}

@@ -101,6 +101,7 @@ func (m *Manager) orphan(f *File, p string) {
 	m.mu.Lock()
 	f.mu.Lock()
 	f.unlinked, f.sealed = true, nil
+	f.disorderLocked()
 	f.stopRetryLocked()
 	if m.files[p] == f {
 		delete(m.files, p)
@@ -135,8 +136,8 @@ func (f *File) stopJob() {
 func (f *File) resumeUpload() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.pendingLocked() && f.job == nil {
-		f.retryLocked(0)
+	if f.pendingLocked() {
+		f.queueLocked()
 	}
 }
 

@@ -233,6 +233,11 @@ func (m *Manager) repath(from, to string) {
 			m.log.Warn("the journal cannot be written", "path", to, "error", err)
 		}
 	}
+	for _, f := range files {
+		f.mu.Lock()
+		f.travelLocked()
+		f.mu.Unlock()
+	}
 }
 
 // rebase makes a version that waits for its upload one that is to replace

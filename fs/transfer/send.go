@@ -178,17 +178,30 @@ func (f *File) settle(s *cache.Sealed, e conn.Entry) error {
 // send brings the sealed version to p: to a temporary name first, which is
 // then renamed over p, where that loses nothing of what is at p; else in place.
 func (f *File) send(ctx context.Context, p string, s *cache.Sealed, c conn.Commit) (conn.Entry, error) {
+	l := f.takeLive(path.Dir(p))
+	defer l.giveUp() // if it is not what is sent
 	atomic, err := f.mayReplace(ctx, p, s, c)
 	if err != nil {
 		return conn.Entry{}, err
 	}
 	if atomic {
-		e, err := f.sendAtomic(ctx, p, s, c)
+		e, err := f.sendAtomic(ctx, p, s, c, l)
 		if !errors.Is(err, errNotAtomic) {
 			return e, err
 		}
 	}
+	if c.Base.State == conn.Absent && !s.Attempted() && f.checkedJustNow() {
+		c.Base = conn.Version{} // a round trip saved; O_EXCL trusts the same
+	}
 	return f.sendInPlace(ctx, p, s, c)
+}
+
+// checkedJustNow tells whether what the server has at f's path was asked so
+// shortly before that it needs no check.
+func (f *File) checkedJustNow() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Since(f.checkedAt) < checkedFor
 }
 
 // errNotAtomic says that a file has to be uploaded in place.
@@ -202,18 +215,27 @@ func (f *File) mayReplace(ctx context.Context, p string, s *cache.Sealed, c conn
 	e, onServer := f.entry, f.onServer
 	f.mu.Unlock()
 	allowed, self := f.m.replacing(path.Dir(p))
-	switch {
-	case !allowed, c.Size == 0: // of an empty file nobody can see a part
+	if !allowed || f.m.o.Direct || c.Size == 0 { // of an empty file nobody can see a part
 		return false, nil
-	case !onServer, e.Owner == "" && e.Kind == conn.KindFile:
-		return true, nil
-	case e.Kind == conn.KindSymlink || e.Links > 1:
-		return false, nil
-	case self != (owner{}):
-		return self == owner{e.Owner, e.Group}, nil
+	}
+	may, known := replaceable(e, onServer, self)
+	if known {
+		return may, nil
 	}
 	self, err := f.learnSelf(ctx, path.Dir(p), s)
 	return self == owner{e.Owner, e.Group}, err
+}
+
+// replaceable tells whether the file e, if there is one, may be replaced by a
+// rename, where self, which may not be known, is whose files we make.
+func replaceable(e conn.Entry, onServer bool, self owner) (may, known bool) {
+	switch {
+	case !onServer, e.Owner == "" && e.Kind == conn.KindFile:
+		return true, true
+	case e.Kind == conn.KindSymlink || e.Links > 1:
+		return false, true
+	}
+	return self == owner{e.Owner, e.Group}, self != owner{}
 }
 
 // owner is the user and the group that a listing shows for a file.
@@ -235,6 +257,7 @@ func (f *File) learnSelf(ctx context.Context, dir string, s *cache.Sealed) (owne
 	at := path.Join(dir, temp)
 	defer f.m.removeTemp(f.m.life, f.store, at)
 	if _, err := f.store1(ctx, at, s, noBytes{}, conn.Commit{}); err != nil {
+		f.dropTemp(at, err)
 		return owner{}, f.onlyInPlace(dir, err)
 	}
 	found, err := f.m.tree.Raw(ctx, dir, temp)
@@ -249,21 +272,29 @@ func (f *File) learnSelf(ctx context.Context, dir string, s *cache.Sealed) (owne
 }
 
 // sendAtomic uploads to a temporary name and renames it, in as few round
-// trips as the session can.
-func (f *File) sendAtomic(ctx context.Context, p string, s *cache.Sealed, c conn.Commit) (conn.Entry, error) {
-	temp := path.Join(path.Dir(p), tree.Temporary(f.m.store.ID()))
+// trips as the session can. What l, if there is one, has sent is not sent again.
+func (f *File) sendAtomic(ctx context.Context, p string, s *cache.Sealed, c conn.Commit, l *live) (conn.Entry, error) {
 	c.RenameTo = p
 	f.mu.Lock()
 	if f.onServer && f.entry.HasMode && !c.SetMode {
 		c.Mode, c.SetMode, c.KeepMode = f.entry.Mode, true, true
 	}
 	f.mu.Unlock()
-	e, err := f.store1(ctx, temp, s, nil, c)
+	var temp string
+	e, err := conn.Entry{}, errNotLive
+	if l != nil {
+		temp = l.temp
+		e, err = l.finish(ctx, s, c)
+	}
+	if errors.Is(err, errNotLive) {
+		temp = path.Join(path.Dir(p), tree.Temporary(f.m.store.ID()))
+		e, err = f.store1(ctx, temp, s, nil, c)
+	}
 	if err == nil {
 		f.m.tempGone(f.store, temp)
 		return e, nil
 	}
-	f.m.removeTemp(f.m.life, f.store, temp) // also when the upload was given up
+	f.dropTemp(temp, err)
 	if notHere := f.onlyInPlace(path.Dir(p), err); notHere == nil {
 		return e, errNotAtomic
 	}

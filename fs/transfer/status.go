@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"time"
 )
@@ -41,18 +42,21 @@ func (m *Manager) Status() Status {
 	return s
 }
 
-// pending returns the files that have something to upload: not those that
-// somebody is still writing.
+// pending returns the files that have something to upload, oldest first: not
+// those that somebody is still writing.
 func (m *Manager) pending() (files []*File) {
+	sealed := make(map[*File]time.Time)
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	for _, f := range m.files {
 		f.mu.Lock()
 		if f.pendingLocked() {
 			files = append(files, f)
+			sealed[f] = f.sealedAt
 		}
 		f.mu.Unlock()
 	}
+	m.mu.Unlock()
+	slices.SortFunc(files, func(a, b *File) int { return sealed[a].Compare(sealed[b]) })
 	return files
 }
 
@@ -62,19 +66,19 @@ func (m *Manager) pending() (files []*File) {
 func (m *Manager) Drain(ctx context.Context, progress func(pending int)) error {
 	for first := true; ; first = false {
 		m.mu.Lock()
-		settled := m.settled
+		settled, tidying := m.settled, m.tidying.Load() > 0
 		m.mu.Unlock()
 		files := m.pending()
 		if progress != nil {
 			progress(len(files))
 		}
-		if len(files) == 0 {
+		if len(files) == 0 && !tidying {
 			return nil
 		}
 		for _, f := range files {
 			f.mu.Lock()
-			if f.pendingLocked() && f.job == nil && (first || f.failed == 0) {
-				f.startLocked()
+			if f.pendingLocked() && (first || f.failed == 0) {
+				f.queueLocked()
 			}
 			f.mu.Unlock()
 		}
@@ -103,6 +107,26 @@ func (m *Manager) fail(p string, err error, untold bool) {
 	if untold && len(m.owed) < 50*maxFailures {
 		m.owed[p] = err
 	}
+}
+
+// warnOfRetry logs that the upload of p failed: as a warning the first of an
+// outage, which stands for all that fail with it.
+func (m *Manager) warnOfRetry(p string, err error) {
+	m.mu.Lock()
+	level := slog.LevelWarn
+	if m.troubled {
+		level = slog.LevelInfo
+	}
+	m.troubled = true
+	m.mu.Unlock()
+	m.log.Log(m.life, level, "an upload failed and will be tried again", "path", p, "error", err)
+}
+
+// calm notes that an upload succeeded.
+func (m *Manager) calm() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.troubled = false
 }
 
 // takeOwed returns, once, the failure at p that no close could report.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"strings"
+	"time"
 
 	"ftpfs/cache"
 	"ftpfs/conn"
@@ -25,9 +26,7 @@ func (m *Manager) removeTemp(ctx context.Context, s *cache.Store, temp string) {
 // rename of a directory above it may give it another path meanwhile: then it
 // stays for the next try.
 func (m *Manager) tryTemp(ctx context.Context, temp string) (reached bool) {
-	err := m.pool.Run(ctx, conn.Metadata, conn.Repeatable, func(ctx context.Context, sess conn.Session) error {
-		return sess.Remove(ctx, temp, conn.KindFile)
-	})
+	err := m.deleteTemp(ctx, temp)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		m.log.Info("a temporary file of an upload stays for now", "path", temp, "error", err)
 		return conn.OutcomeOf(err) == conn.Refused
@@ -40,6 +39,55 @@ func (m *Manager) tryTemp(ctx context.Context, temp string) (reached bool) {
 		m.tempGone(s, temp)
 	}
 	return true
+}
+
+func (m *Manager) deleteTemp(ctx context.Context, temp string) error {
+	return m.pool.Run(ctx, conn.Metadata, conn.Repeatable, func(ctx context.Context, sess conn.Session) error {
+		return sess.Remove(ctx, temp, conn.KindFile)
+	})
+}
+
+// cutLate: a server has executed what it got of a session that was cut within.
+const cutLate = time.Second
+
+// dropTemp removes the temporary file of an upload that failed with err. A
+// server whose session was cut can still be about to make it: one that is not
+// there is looked for again when that is over.
+func (f *File) dropTemp(temp string, err error) {
+	m := f.m
+	if conn.OutcomeOf(err) != conn.Unknown {
+		m.removeTemp(m.life, f.store, temp)
+		return
+	}
+	if m.deleteTemp(m.life, temp) == nil {
+		m.tempGone(f.store, temp)
+		return
+	}
+	m.mu.Lock()
+	m.temps[temp] = f.store
+	m.mu.Unlock()
+	m.tidy(func() {
+		select {
+		case <-time.After(cutLate):
+			m.sweepTemps(m.life, "/")
+		case <-m.life.Done(): // the journal has the name
+		}
+	})
+}
+
+// tidy runs fn, which cleans up on the server, beside everything else; Drain
+// waits for it.
+func (m *Manager) tidy(fn func()) {
+	m.tidying.Add(1)
+	m.spawn(func() {
+		defer m.tidied()
+		fn()
+	})
+}
+
+func (m *Manager) tidied() {
+	m.tidying.Add(-1)
+	m.announce()
 }
 
 // sweepTemps removes the temporary files below dir that could not be removed

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path"
 	"time"
 
@@ -11,6 +12,9 @@ import (
 )
 
 const (
+	firstPause = 500 * time.Millisecond // an upload that a program waits for is tried again after; doubled each time
+	lastPause  = 5 * time.Second        // at most
+
 	firstRetry = 2 * time.Second // an upload that failed is tried again after; doubled each time
 	lastRetry  = time.Minute     // at most
 )
@@ -22,6 +26,7 @@ type job struct {
 	gen     uint64 // of the copy that was sealed; valid once done is closed
 	err     error  // valid once done is closed
 	waiters int    // who will tell err to a program; guarded by File.mu
+	queued  bool   // has a place of Manager.queue; guarded by File.mu
 }
 
 // sync uploads what is dirty now and returns what became of it. When ctx ends
@@ -66,6 +71,46 @@ func (f *File) sync(ctx context.Context) error {
 	}
 }
 
+// secure puts what is dirty now into the journal, safe from a power cut, and
+// has it uploaded in the background. What is not all here is uploaded before it
+// returns, since what is missing is only on the server; and a version that is being uploaded
+// is waited for, as in askLocked.
+func (f *File) secure(ctx context.Context) error {
+	f.mu.Lock()
+	for f.dirty && !f.unlinked && f.job != nil && !f.isSealedLocked(f.copy.Generation()) {
+		j := f.job
+		f.mu.Unlock()
+		err := await(ctx, j.done)
+		f.mu.Lock()
+		if err != nil {
+			f.mu.Unlock()
+			return err
+		}
+	}
+	if !f.dirty || f.unlinked {
+		f.mu.Unlock()
+		return nil
+	}
+	if !f.copy.Complete() {
+		f.mu.Unlock()
+		return f.sync(ctx)
+	}
+	var err error
+	if !f.isSealedLocked(f.copy.Generation()) {
+		err = f.sealLocked()
+	}
+	s := f.sealed
+	f.queueLocked()
+	f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := s.Sync(); !errors.Is(err, cache.ErrNotPending) { // else it is on the server by now, or a newer one is sealed
+		return err
+	}
+	return nil
+}
+
 // waitTurnLocked waits until nobody removes, renames or uploads f.
 func (f *File) waitTurnLocked(ctx context.Context) error {
 	f.mu.Unlock()
@@ -100,13 +145,13 @@ func (f *File) isSealedLocked(gen uint64) bool {
 		return false
 	}
 	a := f.sealed.Attrs()
-	return a.Time.Equal(f.mtime) && a.SetMode == f.withMode && a.Mode == f.mode
+	return a.Time.Equal(f.mtime) && a.SetMode == f.withMode && a.Mode == f.mode && a.Local == f.local
 }
 
 // pendingLocked tells whether there is something to upload that a close or
 // fsync asked for.
 func (f *File) pendingLocked() bool {
-	if !f.dirty || f.unlinked {
+	if !f.dirty || f.unlinked || f.local {
 		return false
 	}
 	return f.asked || f.sealed != nil && f.sealed.Pending()
@@ -149,21 +194,23 @@ func (f *File) run(ctx context.Context, j *job) {
 	if err != nil && f.m.life.Err() == nil && ctx.Err() == nil {
 		f.m.fail(p, err, untold)
 		if again && first {
-			f.m.log.Warn("an upload failed and will be tried again", "path", p, "error", err)
+			f.m.warnOfRetry(p, err)
 		}
 	} else if err == nil {
 		f.m.takeOwed(p) // what failed before has come true after all
+		f.m.calm()
 	}
 	f.mu.Lock()
 	f.job, f.sentAt = nil, time.Now()
 	j.err = err
+	queued := j.queued
 	close(j.done)
 	again = f.pendingLocked() && f.m.life.Err() == nil
 	switch {
 	case err == nil:
 		f.failed = 0
 		if again {
-			f.startLocked() // a close asked for more meanwhile
+			f.queueLocked() // a close asked for more meanwhile
 		}
 	case ctx.Err() != nil: // given up, not failed
 	case again:
@@ -171,6 +218,10 @@ func (f *File) run(ctx context.Context, j *job) {
 		f.retryLocked(min(lastRetry, firstRetry<<min(f.failed-1, 10)))
 	}
 	f.mu.Unlock()
+	if queued {
+		f.m.queue.done()
+	}
+	f.m.startQueued()
 	if err == nil {
 		f.m.sweepTemps(f.m.life, "/")
 	}
@@ -178,14 +229,14 @@ func (f *File) run(ctx context.Context, j *job) {
 	f.m.drop(f)
 }
 
-// retryLocked starts an upload after d, unless one is started before.
+// retryLocked queues f after d, unless an upload is started before.
 func (f *File) retryLocked(d time.Duration) {
 	f.stopRetryLocked()
 	f.retry = time.AfterFunc(d, func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		if f.pendingLocked() && f.job == nil {
-			f.startLocked()
+		if f.pendingLocked() {
+			f.queueLocked()
 		}
 	})
 }
@@ -199,7 +250,7 @@ func (f *File) stopRetryLocked() {
 
 // sealLocked puts the copy as it is now into the journal.
 func (f *File) sealLocked() error {
-	a := cache.Attrs{Base: conn.Version{State: conn.Absent}, Time: f.mtime, Mode: f.mode, SetMode: f.withMode}
+	a := cache.Attrs{Base: conn.Version{State: conn.Absent}, Time: f.mtime, Mode: f.mode, SetMode: f.withMode, Local: f.local}
 	if f.onServer {
 		a.Base = f.entry.Version()
 	}
@@ -207,7 +258,7 @@ func (f *File) sealLocked() error {
 	if err != nil {
 		return err
 	}
-	f.sealed, f.sealedGen, f.asked = s, f.copy.Generation(), false
+	f.sealed, f.sealedGen, f.sealedAt, f.asked = s, f.copy.Generation(), time.Now(), false
 	return nil
 }
 
@@ -218,10 +269,45 @@ func (f *File) upload(ctx context.Context, j *job) error {
 		return err
 	}
 	defer f.give()
-	for {
-		if err := f.uploadSealed(ctx, j); !errors.Is(err, cache.ErrNotPending) {
+	end := time.Now().Add(f.m.o.Retry)
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		err := f.uploadSealed(ctx, j)
+		switch {
+		case errors.Is(err, cache.ErrNotPending):
+			continue
+		case err == nil || !f.isOutage(ctx, j, err):
+			return err
+		case time.Now().Add(pause).After(end):
+			return &conn.Error{Op: "STOR", Path: f.currentPath(), Outcome: conn.OutcomeOf(err),
+				Err: fmt.Errorf("not on the server within %v, though it was tried again: %v", f.m.o.Retry, err)} // EIO
+		}
+		f.m.log.Info("an upload is tried again", "path", f.currentPath(), "error", err)
+		if err := sleep(ctx, pause); err != nil {
 			return err
 		}
+	}
+}
+
+// isOutage tells whether err is a lost connection that a program which waits
+// for the upload may outlast.
+func (f *File) isOutage(ctx context.Context, j *job, err error) bool {
+	f.mu.Lock()
+	waited := j.waiters > 0
+	f.mu.Unlock()
+	var remote *conn.Error
+	return waited && f.m.o.Retry > 0 && ctx.Err() == nil && errors.As(err, &remote) &&
+		remote.Outcome != conn.Refused && !errors.Is(err, conn.ErrLogin)
+}
+
+// sleep waits for d or the end of ctx.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
@@ -239,7 +325,7 @@ func (f *File) uploadSealed(ctx context.Context, j *job) error {
 	case err == nil:
 		f.sent(p, s, j, e)
 	case errors.Is(err, conn.ErrConflict):
-		err = f.keepBoth(ctx, p, s, j)
+		err = f.resolve(ctx, p, s, j)
 	case forGood(err):
 		f.refused(p, s, j, err)
 	default:

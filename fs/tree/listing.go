@@ -20,6 +20,9 @@ func (t *Tree) load(ctx context.Context, dir string, maxAge time.Duration) (d *c
 		})
 		return err
 	})
+	if err == nil && d.Age() < trustedAge {
+		t.seen.put(dir, d)
+	}
 	return d, err
 }
 

@@ -38,6 +38,7 @@ type Tree struct {
 	ttl  time.Duration
 	log  *slog.Logger
 	dirs *cache.Listings
+	seen witnesses
 	walk *walker
 
 	mu       sync.Mutex

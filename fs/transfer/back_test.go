@@ -1,0 +1,203 @@
+package transfer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ftpfs/conn/ftptest"
+	"ftpfs/fs/transfer"
+)
+
+// virtualBack is virtual with --write=back and so many sessions, in a
+// directory that is known to be writable.
+func virtualBack(t *testing.T, sessions int, test func(t *testing.T, r *rig)) {
+	t.Helper()
+	virtual(t, func(t *testing.T, r *rig) {
+		r.remount(sessions, transfer.Options{Write: transfer.WriteBack})
+		r.save("/first", nil)
+		r.drain()
+		r.srv.ResetLog()
+		test(t, r)
+	})
+}
+
+// Close does not wait for the server, and what it called safe reaches the
+// server with the next mount, too.
+func TestBackCloseNeedsNoServer(t *testing.T) {
+	virtualBack(t, 8, func(t *testing.T, r *rig) {
+		r.put("old", []byte("old"))
+		r.reads("/old", []byte("old"))
+		back := r.away()
+		r.save("/new", []byte("new"))
+		r.save("/touched", nil)
+		if p := r.m.Status().Pending; len(p) != 2 {
+			t.Errorf("pending %v", p)
+		}
+		r.reads("/new", []byte("new"))
+		r.unmount()
+		back()
+		r.mount(8)
+		r.reads("/new", []byte("new"))
+		r.drain()
+		r.has("new", []byte("new"))
+		r.has("touched", []byte{})
+		r.names("", "first", "old", "new", "touched")
+	})
+}
+
+// fsync waits for the server, and tells what it says.
+func TestBackFsyncWaits(t *testing.T) {
+	virtualBack(t, 8, func(t *testing.T, r *rig) {
+		h := r.create("/f")
+		defer h.Release()
+		r.write(h, 0, []byte("one"))
+		if err := h.Sync(t.Context()); err != nil {
+			t.Error(err)
+		}
+		r.has("f", []byte("one"))
+		r.write(h, 0, []byte("two"))
+		defer r.srv.Fault(ftptest.Refuse("STOR", 550, "/f: Permission denied"))()
+		if err := h.Sync(t.Context()); !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("fsync: %v", err)
+		}
+	})
+}
+
+// Uploads use all sessions but the one for metadata, oldest first.
+func TestBackUploadsInParallelOldestFirst(t *testing.T) {
+	virtualBack(t, 4, func(t *testing.T, r *rig) {
+		undo := r.srv.Fault(ftptest.StallData("STOR", 0))
+		const files = 10
+		for i := range files {
+			r.save(fmt.Sprintf("/f%d", i), []byte("x"))
+			synctest.Wait()
+		}
+		settle()
+		if n := r.srv.Count("STOR"); n != 3 {
+			t.Errorf("%d STOR at a time, want 3", n)
+		}
+		undo()
+		r.drain()
+		var order []string
+		for _, c := range r.srv.Log() {
+			if c.Verb == "RNTO" {
+				order = append(order, path.Base(c.Arg))
+			}
+		}
+		for i := range files {
+			name := fmt.Sprintf("f%d", i)
+			r.has(name, []byte("x"))
+			if at := slices.Index(order, name); at < i-3 || at > i+3 {
+				t.Errorf("%s was upload %d: %v", name, at, order)
+			}
+		}
+	})
+}
+
+// What happens to the name of a file in the queue happens in order: it is
+// uploaded once, to the last one.
+func TestBackNamesInTheQueue(t *testing.T) {
+	virtualBack(t, 2, func(t *testing.T, r *rig) {
+		r.put("target", []byte("old"))
+		r.reads("/target", []byte("old"))
+		back := r.away()
+		r.save("/tmp1", []byte("renamed"))
+		r.save("/tmp2", []byte("replaces"))
+		r.save("/gone", []byte("never"))
+		back()
+		for _, err := range []error{
+			r.m.Rename(t.Context(), "/tmp1", "/a", false),
+			r.m.Rename(t.Context(), "/a", "/b", false),
+			r.m.Rename(t.Context(), "/tmp2", "/target", false),
+			r.m.Remove(t.Context(), "/gone"),
+		} {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := r.tree.Mkdir(t.Context(), "/d"); err != nil {
+			t.Error(err)
+		}
+		r.save("/d/f", []byte("below"))
+		if err := r.m.Rename(t.Context(), "/d", "/e", false); err != nil {
+			t.Error(err)
+		}
+		r.drain()
+		settle() // the temporary file of an upload that a removal stopped
+		r.has("b", []byte("renamed"))
+		r.has("target", []byte("replaces"))
+		r.has("e/f", []byte("below"))
+		r.names("", "first", "b", "target", "e")
+		if n := r.srv.Count("STOR"); n > 4 { // one of them to learn whose files are ours
+			t.Errorf("%d STOR for 3 files", n)
+		}
+	})
+}
+
+// A file that is written again while it is uploaded is uploaded again.
+func TestBackWrittenWhileItIsUploaded(t *testing.T) {
+	virtualBack(t, 8, func(t *testing.T, r *rig) {
+		one, two := random(300<<10), random(300<<10+1)
+		r.save("/f", one)
+		for r.srv.Count("STOR") == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		h := r.open("/f", transfer.How{Write: true})
+		r.write(h, 0, two)
+		settle()
+		r.has("f", one) // nothing of what is not closed
+		r.flush(h)
+		h.Release()
+		r.drain()
+		r.has("f", two)
+		r.names("", "first", "f")
+	})
+}
+
+// A refusal after close is told once by the next open, and the bytes are kept.
+func TestBackRefusal(t *testing.T) {
+	virtualBack(t, 8, func(t *testing.T, r *rig) {
+		r.put("f", []byte("theirs"))
+		r.reads("/f", []byte("theirs"))
+		undo := r.srv.Fault(ftptest.Refuse("STOR", 552, "Disk quota exceeded"))
+		h := r.open("/f", transfer.How{Write: true, Truncate: true})
+		r.write(h, 0, []byte("ours"))
+		r.flush(h)
+		h.Release()
+		r.drain()
+		undo()
+		if _, err := r.m.Open(t.Context(), "/f", transfer.How{}); err == nil {
+			t.Error("the next open was not told")
+		}
+		r.reads("/f", []byte("theirs"))
+		r.has("f", []byte("theirs"))
+		r.unmount()
+		recovered(t, r, "/f", []byte("ours"))
+	})
+}
+
+// A partial change of what is not here needs the server's bytes before close
+// can call it safe.
+func TestBackPartialChangeIsComplete(t *testing.T) {
+	virtualBack(t, 8, func(t *testing.T, r *rig) {
+		want := random(1 << 20)
+		r.put("f", want)
+		h := r.open("/f", transfer.How{Write: true})
+		copy(want[1000:], "change")
+		r.write(h, 1000, []byte("change"))
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := h.Flush(ctx); err != nil {
+			t.Error(err)
+		}
+		h.Release()
+		r.has("f", want)
+	})
+}

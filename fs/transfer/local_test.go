@@ -1,0 +1,78 @@
+package transfer_test
+
+import (
+	"testing"
+
+	"ftpfs/fs/transfer"
+)
+
+func localRig(t *testing.T, test func(t *testing.T, r *rig)) {
+	virtual(t, func(t *testing.T, r *rig) {
+		r.remount(8, transfer.Options{Local: []string{".*.sw?", "4913"}})
+		r.put("f.txt", []byte("text"))
+		r.put("d/.server.swp", []byte("theirs"))
+		if _, err := r.tree.List(t.Context(), "/"); err != nil {
+			t.Fatal(err)
+		}
+		r.srv.ResetLog()
+		test(t, r)
+	})
+}
+
+// Local-only files live in the mount, over remounts too, and never travel.
+func TestLocalOnly(t *testing.T) {
+	localRig(t, func(t *testing.T, r *rig) {
+		h := r.create("/.f.txt.swp")
+		r.write(h, 0, []byte("keys"))
+		if err := h.Sync(t.Context()); err != nil {
+			t.Error(err)
+		}
+		r.write(h, 4, []byte("more"))
+		r.flush(h)
+		h.Release()
+		r.save("/4913", nil)
+		if err := r.m.Remove(t.Context(), "/4913"); err != nil {
+			t.Error(err)
+		}
+		if log := r.srv.Log(); len(log) > 0 {
+			t.Errorf("sent to the server: %v", log)
+		}
+		for range 2 {
+			if p := r.m.Status().Pending; len(p) > 0 {
+				t.Errorf("pending: %v", p)
+			}
+			r.drain()
+			r.unmount()
+			r.mount(8)
+			r.reads("/.f.txt.swp", []byte("keysmore"))
+			r.names("", "d", "f.txt")
+		}
+		if err := r.m.Remove(t.Context(), "/.f.txt.swp"); err != nil {
+			t.Error(err)
+		}
+		r.unmount()
+		r.mount(8)
+		if _, err := r.tree.Lookup(t.Context(), "/.f.txt.swp"); err == nil {
+			t.Error("it is back")
+		}
+	})
+}
+
+// A rename to an ordinary name uploads, one of an ordinary file to such a name
+// does not make it local, and files of the server with such names are ordinary.
+func TestLocalOnlyRenames(t *testing.T) {
+	localRig(t, func(t *testing.T, r *rig) {
+		r.save("/.new.swx", []byte("new version"))
+		for _, names := range [][2]string{{"/.new.swx", "/.again.swx"}, {"/.again.swx", "/f.txt"}, {"/f.txt", "/.x.swp"}} {
+			if err := r.m.Rename(t.Context(), names[0], names[1], false); err != nil {
+				t.Error(err)
+			}
+			r.drain()
+		}
+		r.has(".x.swp", []byte("new version"))
+		r.save("/d/.server.swp", []byte("changed"))
+		r.drain()
+		r.has("d/.server.swp", []byte("changed"))
+		r.names("", "d", ".x.swp")
+	})
+}
