@@ -1,8 +1,9 @@
 # make demo: try ftpfs on a server of its own.  make test: check everything.
-# Both install what they lack on a Debian machine, as root.
+# make soak: a mixed load for ten minutes, or SOAK=1h, on servers that are
+# restarted every 20 s. All install what they lack on a Debian machine, as root.
 SHELL := /bin/bash
 
-.PHONY: build demo test check
+.PHONY: build demo test check soak
 
 build:
 	go build -o bin/ftpfs ./cmd/ftpfs
@@ -18,3 +19,9 @@ test:
 
 check:
 	@scripts/check.sh
+
+SOAK ?= 10m
+
+soak:
+	@scripts/test-deps.sh
+	FTPFS_SOAK=$(SOAK) PATH=$$PATH:/usr/sbin:/sbin go test -race -count=1 -timeout 0 -v -run '^TestSoak$$' ./integration

@@ -35,7 +35,7 @@ type conformanceCase struct {
 }
 
 func conformanceCases() []conformanceCase {
-	return slices.Concat(shellCases(), toolCases(), nameCases(), errnoCases(), openCases(), handleCases(), attributeCases(), accessCases(), bulkCases())
+	return slices.Concat(shellCases(), toolCases(), nameCases(), errnoCases(), openCases(), handleCases(), attributeCases(), accessCases(), foreignCases(), bulkCases())
 }
 
 // TestConformance runs the suite over a plain local folder, which shows that
@@ -53,7 +53,7 @@ func TestConformance(t *testing.T) {
 			s, cases := startServer(t, k), conformanceCases()
 			prepareCases(t, cases, s.Served)
 			m := mount(t, s)
-			m.Expect("/foreign-file/", "/names-") // what was refused there is in the recovery folder
+			m.Expect("/foreign-file/", "/names-", "/changed-elsewhere/") // what was refused there is in the recovery folder
 			runCases(t, cases, m.Dir, s.Served, exceptions[k])
 			noTemporaries(t, s.Served)
 		})

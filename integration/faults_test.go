@@ -239,31 +239,3 @@ func TestInterrupt(t *testing.T) {
 		}
 	}
 }
-
-// TestDiskFull: a server without space refuses what does not fit, the program
-// hears of it, and what fits afterwards is taken.
-func TestDiskFull(t *testing.T) {
-	for _, k := range allServers {
-		t.Run(string(k), func(t *testing.T) {
-			t.Parallel()
-			s := startServer(t, k)
-			s.Kill()
-			must(t, syscall.Mount("small", s.Served, "tmpfs", 0, "size=4m,mode=755,uid="+fmt.Sprint(ftpUID)))
-			t.Cleanup(func() { must(t, syscall.Unmount(s.Served, syscall.MNT_DETACH)) })
-			s.Start(t)
-			m := mount(t, s)
-			m.Expect("level=WARN")
-			err := os.WriteFile(m.Dir+"/large", randomBytes(42, 8<<20), 0o644)
-			wantErrno(t, err, syscall.ENOSPC)
-			t.Logf("large: %v", err)
-			sh(t, m.Dir, "rm -f large")
-			// A try that was under way gives its space back in the background.
-			eventually(t, 10*time.Second, func() error { return os.WriteFile(m.Dir+"/small", []byte("fits"), 0o644) })
-			must(t, holds(s.Served+"/small", []byte("fits")))
-			must(t, holds(m.Dir+"/small", []byte("fits")))
-			m.Unmount(t)
-			noTemporaries(t, s.Served)
-			the.found.ended(t, "")
-		})
-	}
-}

@@ -181,8 +181,16 @@ func (m *mounted) finish(t *testing.T) {
 	}
 	checkLog(t, m.Log(), m.expect)
 	if t.Failed() {
-		t.Logf("log of ftpfs:\n%s", tailOf(m.log, 6000))
+		t.Logf("log of ftpfs:\n%s", lastLines(m.Log(), 60))
 	}
+}
+
+// lastLines returns the last n lines of a log, then the beginning of the
+// stacks that SIGQUIT made it end in.
+func lastLines(log string, n int) string {
+	log, stacks, _ := strings.Cut(log, "SIGQUIT: quit")
+	lines := strings.SplitAfter(log, "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "") + stacks[:min(len(stacks), 20_000)]
 }
 
 // alarming matches log lines that somebody should look at.

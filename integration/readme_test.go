@@ -31,30 +31,39 @@ type tableRow struct {
 	tests   []string
 }
 
-// tableRows have every conformance case once.
+// tableRows have every conformance case, every program and every saving
+// sequence once.
 func tableRows() []tableRow {
-	suite := func(names ...string) []string {
+	in := func(test string, names ...string) []string {
 		for i, name := range names {
-			names[i] = "TestConformance/" + name
+			names[i] = test + "/" + name
 		}
 		return names
 	}
+	suite := func(names ...string) []string { return in("TestConformance", names...) }
 	return []tableRow{
 		{"redirects, pipes, `cp -r`, `mv`, `rm -r`, `mkdir -p`", suite("redirect", "redirect-shared", "cp", "cp-r", "mv", "mv-folder", "rm-r", "mkdir-p", "pipes")},
 		{"`ls -l`, `find`, `du`, `df`, `stat`", suite("ls-find", "stat", "stat-own", "ids", "chown", "df")},
 		{"reading anywhere in large files, by many at once", suite("read", "pager", "parallel-readers")},
 		{"`sed -i`, `tar`, editors that save by renaming", suite("sed-i", "tar", "editors")},
-		{"writing in the middle, truncating, holes, `mmap`", suite("dd", "truncate", "write-middle", "trunc-open", "sparse", "mmap")},
+		{"writing in the middle, truncating, holes, `mmap`", slices.Concat(suite("dd", "truncate", "write-middle", "trunc-open", "sparse", "mmap"),
+			in("TestPrograms", "python", "truncate", "mmap", "mmap-closed", "mmap-private"))},
 		{"fsync, appends, several programs in one file, locks", suite("fsync", "two-handles", "append-handles", "read-while-written", "locks", "parallel-one-file")},
-		{"open files that are renamed, replaced or removed", suite("open-unlink", "open-unlink-written", "open-rename", "open-renamed-over", "open-recreate", "open-folder", "cwd-moves")},
+		{"open files that are renamed, replaced or removed", suite("open-unlink", "open-unlink-written", "open-rename", "open-renamed-over", "open-large", "open-recreate", "open-folder", "cwd-moves")},
 		{"folders of 2,000 names, 16 programs that write at once", suite("many-entries", "many-made", "parallel-writers", "parallel-names")},
 		{"modes and times: `chmod`, `touch -d`, `cp -p`", suite("chmod", "touch", "utimes", "cp-p")},
+		{"git init, add, commit, clone, status", in("TestPrograms", "git")},
+		{"SQLite, also with a write-ahead log", in("TestPrograms", "sqlite-journal", "sqlite-wal", "sqlite-killed")},
+		{"rsync -a, and nothing to do the second time; `cp -a`, `find -delete`", in("TestPrograms", "rsync", "cp-a", "find-delete")},
+		{"tar and unzip; programs on the mount run", in("TestPrograms", "tar", "unzip", "exec")},
+		{"vim, nano; how gedit, Qt and LibreOffice save", slices.Concat(in("TestPrograms", "vim", "nano"), in("TestSaves", saveNames()...))},
 		{"symlinks that are on the server", suite("symlinks")},
 		{"`rm -rf` removes symlinks, never what they lead to", suite("symlinks-rm")},
 		{"refusals reach programs with the right error", suite("readonly-folder", "unreadable", "foreign-file", "errno-open", "errno-names", "errno-rename", "errno-links", "errno-exchange")},
-		{"what others change shows after `--dir-ttl`", []string{"TestForeignChanges"}},
+		{"what others change shows after `--dir-ttl`, and is not overwritten", slices.Concat([]string{"TestForeignChanges", "TestTwoMounts"}, suite("made-elsewhere", "changed-elsewhere"))},
 		{"`kill -9` of ftpfs: what close or fsync called safe is on the server after the next mount", []string{"TestCrash"}},
-		{"the server hangs, dies or is full: true errors in time, and all goes on after", []string{"TestServerHangs", "TestServerRestarts", "TestDiskFull"}},
+		{"the server hangs, dies or is full: true errors in time, and all goes on after", []string{"TestServerHangs", "TestServerRestarts", "TestDiskFull", "TestNoSpaceLeft"}},
+		{"`mount -t fuse.ftpfs`, and so a line of /etc/fstab", []string{"TestMountHelper"}},
 		{"a server that allows one session", []string{"TestOneSession"}},
 		{"times of folders: `touch -d`, and `rsync -a` without `--omit-dir-times`", suite("utimes-folder")},
 		{"names with spaces, quotes, `*?[]{}$%~;`, any UTF-8; 255 bytes; deep paths", suite("names", "names-listed", "names-long", "names-refused", "names-told", "deep")},
@@ -66,7 +75,15 @@ func tableRows() []tableRow {
 	}
 }
 
-// TestTableRows: no case is missing in the table.
+func saveNames() []string {
+	var names []string
+	for _, s := range saves {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// TestTableRows: no case, program or saving sequence is missing in the table.
 func TestTableRows(t *testing.T) {
 	var listed, all []string
 	for _, r := range tableRows() {
@@ -78,6 +95,12 @@ func TestTableRows(t *testing.T) {
 	}
 	for _, c := range conformanceCases() {
 		all = append(all, "TestConformance/"+c.name)
+	}
+	for _, p := range programs(proftpd) {
+		all = append(all, "TestPrograms/"+p.name)
+	}
+	for _, name := range saveNames() {
+		all = append(all, "TestSaves/"+name)
 	}
 	slices.Sort(listed)
 	slices.Sort(all)

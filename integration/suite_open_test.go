@@ -4,6 +4,7 @@ package integration
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"syscall"
@@ -24,6 +25,11 @@ func openCases() []conformanceCase {
 		{name: "open-unlink-written", run: openUnlinkWritten},
 		{name: "open-rename", prepare: large, run: openRename},
 		{name: "open-renamed-over", prepare: large, run: openRenamedOver},
+		{name: "open-large", prepare: func(t testing.TB, served string) {
+			put(t, served+"/removed", randomBytes(26, largeSize))
+			put(t, served+"/replaced", randomBytes(27, largeSize))
+			put(t, served+"/other", []byte("other"))
+		}, run: openLarge},
 		{name: "open-recreate", run: openRecreate},
 		{name: "open-folder", run: openFolder},
 		{name: "cwd-moves", run: cwdMoves},
@@ -126,6 +132,36 @@ func openRenamedOver(t testing.TB, e env) {
 	}
 	e.Gone(t, "large")
 	e.Holds(t, "target", []byte("other"))
+	e.Same(t)
+}
+
+// largeSize is more than ftpfs fetches before a file loses its name.
+const largeSize = 9 << 20
+
+// A file that is too large to be fetched first stays readable, too, when its
+// name is gone or has become another's; at the last close nothing is left.
+func openLarge(t testing.TB, e env) {
+	removed, replaced := openFile(t, e.path("removed"), os.O_RDONLY), openFile(t, e.path("replaced"), os.O_RDONLY)
+	must(t, os.Remove(e.path("removed")))
+	must(t, os.Rename(e.path("other"), e.path("replaced")))
+	e.Gone(t, "removed")
+	e.Holds(t, "replaced", []byte("other"))
+	for seed, f := range map[uint64]*os.File{26: removed, 27: replaced} {
+		wantLinks(t, f, 0)
+		got, err := io.ReadAll(f)
+		must(t, err)
+		if !bytes.Equal(got, randomBytes(seed, largeSize)) {
+			t.Errorf("%s lost its content", f.Name())
+		}
+		must(t, f.Close())
+	}
+	eventually(t, 10*time.Second, func() error {
+		lines, err := walk(e.Served)
+		if len(lines) != 1 {
+			err = fmt.Errorf("on the server: %q, %v", lines, err)
+		}
+		return err
+	})
 	e.Same(t)
 }
 

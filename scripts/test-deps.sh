@@ -10,7 +10,7 @@ scripts/need.sh \
   gcc=gcc /usr/include/stdio.h=libc6-dev fusermount3=fuse3 git=git curl=curl \
   proftpd=proftpd-core /usr/lib/proftpd/mod_tls.so=proftpd-mod-crypto \
   mountpoint=util-linux mount=mount ip=iproute2 systemd-analyze=systemd ps=procps tar=tar sed=sed find=findutils \
-  rsync=rsync vim=vim nano=nano sqlite3=sqlite3 zip=zip unzip=unzip script=bsdutils python3=python3 \
+  rsync=rsync vim=vim nano=nano sqlite3=sqlite3 unzip=unzip python3=python3 \
   /usr/bin/pydoc3=python3
 
 # unpack PACKAGE FILE: unless .cache/servers/PACKAGE has the file.

@@ -1,0 +1,149 @@
+//go:build linux
+
+package integration
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// away is a mounted server that can be made to be away.
+type away struct {
+	m      *mounted
+	server *server
+	begin  func() // of the outage
+	end    func()
+}
+
+// outages are the ways in which a server is away.
+var outages = map[string]func(t *testing.T, k kind, flags ...string) away{
+	"killed": func(t *testing.T, k kind, flags ...string) away {
+		s := startServer(t, k)
+		m := mount(t, s, flags...)
+		return away{m, s, s.Kill, func() { s.Start(t) }}
+	},
+	"frozen": func(t *testing.T, k kind, flags ...string) away {
+		s := startServer(t, k)
+		m := mount(t, s, flags...)
+		return away{m, s, s.Freeze, s.Thaw}
+	},
+	"unreachable": func(t *testing.T, k kind, flags ...string) away {
+		s, link := startFar(t, k)
+		return away{mountFar(t, s, flags...), s, func() { link("down") }, func() { link("up") }}
+	},
+}
+
+// The two ends of the link to a far server (RFC 5737). No packet to them can
+// leave this machine: their namespaces have no other link and no other route.
+const (
+	nearAddr = "198.51.100.1"
+	farAddr  = "198.51.100.2"
+)
+
+// farLink is what makes the link, within the server's network namespace: one
+// end stays there, the other goes to the namespace "$1". Then it becomes the
+// server.
+const farLink = `ip link add far type veth peer name near netns "$1" &&
+	ip addr add ` + farAddr + `/30 dev far && ip link set far up && shift && exec "$@"`
+
+// startFar starts a server in a network namespace of its own, which a link
+// connects with another new one, where this test and all that it starts are
+// from now on. link takes the server's end "down" or "up": then nothing
+// arrives there, and nobody is told, as with a cable that is pulled out.
+func startFar(t *testing.T, k kind) (s *server, link func(state string)) {
+	t.Helper()
+	ownNetwork(t)
+	s = startServer(t, k) // here, to have it configured
+	s.Kill()
+	conf := filepath.Join(s.conf, "server.conf")
+	b, err := os.ReadFile(conf)
+	must(t, err)
+	must(t, os.WriteFile(conf, bytes.ReplaceAll(b, []byte("127.0.0.1"), []byte(farAddr)), 0o644))
+	here := fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())
+	s.cmd = exec.Command(the.launcher, append([]string{"@server", s.conf, "/bin/sh", "-c", farLink, "sh", here}, s.argv...)...)
+	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{ // as in Start
+		Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET,
+		Setpgid: true, Pdeathsig: syscall.SIGKILL,
+	}
+	must(t, s.cmd.Start())
+	eventually(t, 10*time.Second, func() error {
+		if _, errs, err := command("/", "ip", "link", "set", "near", "up"); err != nil {
+			return fmt.Errorf("%w: %s", err, errs)
+		}
+		return nil
+	})
+	sh(t, "/", "ip addr add "+nearAddr+"/30 dev near")
+	eventually(t, 10*time.Second, func() error {
+		c, err := net.DialTimeout("tcp", s.farAddress(), time.Second)
+		if err == nil {
+			c.Close()
+		}
+		return err
+	})
+	return s, func(state string) {
+		sh(t, "/", fmt.Sprintf("nsenter --net=/proc/%d/ns/net ip link set far %s", s.cmd.Process.Pid, state))
+	}
+}
+
+// ownNetwork puts this test, and all that it starts, into a network namespace
+// where only the loopback is, until its end. The thread must not end with the
+// test: the kernel would kill what others have started from it (Pdeathsig).
+func ownNetwork(t *testing.T) {
+	t.Helper()
+	runtime.LockOSThread()
+	before, err := os.Open("/proc/thread-self/ns/net")
+	must(t, err)
+	t.Cleanup(func() {
+		must(t, unix.Setns(int(before.Fd()), unix.CLONE_NEWNET))
+		must(t, before.Close())
+		runtime.UnlockOSThread()
+	})
+	must(t, unix.Unshare(unix.CLONE_NEWNET))
+	sh(t, "/", "ip link set lo up")
+}
+
+func (s *server) farAddress() string { return fmt.Sprintf("%s:%d", farAddr, s.Port) }
+
+// mountFar mounts a far server.
+func mountFar(t *testing.T, s *server, flags ...string) *mounted {
+	t.Helper()
+	m := &mounted{Dir: mountpoint(t), Cache: t.TempDir()}
+	u := url.URL{Scheme: "ftp", User: url.User(ftpUser), Host: s.farAddress(), Path: "/"}
+	args := []string{"--foreground", "--cache-dir", m.Cache, "--password-file", passwordFile(t, ftpPassword)}
+	m.run(t, append(append(args, flags...), u.String(), m.Dir))
+	return m
+}
+
+// noneStuck waits until no thread of this process, which makes the calls, and
+// none of ftpfs sleeps in a way that no signal ends (proc(5): state D).
+func noneStuck(t *testing.T, m *mounted) {
+	t.Helper()
+	eventually(t, 5*time.Second, func() error {
+		for _, pid := range []int{os.Getpid(), m.cmd.Process.Pid} {
+			tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+			if err != nil || len(tasks) == 0 {
+				return fmt.Errorf("no threads of %d: %v", pid, err)
+			}
+			for _, task := range tasks {
+				b, _ := os.ReadFile(task) // it may have ended
+				if _, state, _ := strings.Cut(string(b), ") "); strings.HasPrefix(state, "D") {
+					return fmt.Errorf("in state D: %s", b)
+				}
+			}
+		}
+		return nil
+	})
+}
