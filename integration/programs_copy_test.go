@@ -17,9 +17,10 @@ const attributes = `find . -type f -printf 'f %P %m %s %Ts\n' -o -type d -printf
 func copyPrograms(k kind) []program {
 	r := rsync{folderTimes: k != vsftpd && k != pyftpdlib}
 	return []program{
-		{name: "rsync", run: r.twice},
+		{name: "rsync", run: r.twice, again: r.again},
 		{name: "cp-a", run: copyArchive},
 		{name: "find-delete", run: findDelete},
+		{name: "folder-times", run: folderTimes},
 	}
 }
 
@@ -73,6 +74,15 @@ find . -depth -type d -exec touch -d '2001-01-01 01:01:01' {} +`)
 	return said + "\n" + sh(t, copied, attributes)
 }
 
+// again is for a mount that has to ask the server for all times.
+func (r rsync) again(t *testing.T, e env) string {
+	src := filepath.Join(t.TempDir(), "src")
+	sh(t, e.Served, "cp -a copy "+src+"; chown -R $(id -u):$(id -g) "+src)
+	sh(t, src, "find . -depth -type d -exec touch -d '2001-01-01 01:01:01' {} +")
+	r.nothingToDo(t, e, src, "")
+	return ""
+}
+
 // nothingToDo fails the test if rsync -a does anything. Two of the servers
 // cannot set the time of a folder: there that is all that it finds, again
 // and again.
@@ -117,4 +127,14 @@ find a -mindepth 1 -delete; ls -A a; mkdir -p deep/$(seq -s / 40); find deep -de
 	e.Gone(t, "x")
 	e.Gone(t, "deep")
 	return said
+}
+
+// A folder's time is that of the last name that came or went in it, whatever
+// was set before.
+func folderTimes(t *testing.T, e env) string {
+	return sh(t, e.Dir, `mkdir d
+for change in 'echo x > d/f' 'mv d/f d/g' 'rm d/g' 'mkdir d/e' 'mv d/e e' 'mv e d/e' 'rmdir d/e'; do
+  touch -d '2001-01-01 01:01:01' d; eval "$change"
+  [ $(($(date +%s) - $(stat -c %Y d))) -lt 60 ] || echo "$change: $(stat -c %y d)"
+done`)
 }

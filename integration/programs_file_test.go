@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -20,6 +21,7 @@ func filePrograms() []program {
 		{name: "mmap", run: mapShared},
 		{name: "mmap-closed", run: mapAfterClose},
 		{name: "mmap-private", run: mapPrivate},
+		{name: "replace-read", run: replaceAndRead},
 	}
 }
 
@@ -125,6 +127,45 @@ func mapPrivate(t *testing.T, e env) string {
 	equal(t, "behind the end", string(m[len(want):cap(m)]), string(make([]byte, cap(m)-len(want))))
 	copy(m, "private")
 	e.Holds(t, "f", want)
+	return ""
+}
+
+// A file that one program replaces again and again, by renaming another over
+// it, is at any time some whole version to those who open it.
+func replaceAndRead(t *testing.T, e env) string {
+	const versions = 60
+	version := func(i int) []byte { return randomBytes(uint64(i), 100+1000*i) }
+	must(t, os.WriteFile(e.path("f"), version(0), 0o644))
+	replaced := make(chan error, 1)
+	go func() {
+		var err error
+		for i := 1; i <= versions && err == nil; i++ {
+			err = errors.Join(os.WriteFile(e.path("next"), version(i), 0o644), os.Rename(e.path("next"), e.path("f")))
+		}
+		replaced <- err
+	}()
+	for last := 0; last < versions && !t.Failed(); {
+		select {
+		case err := <-replaced:
+			must(t, err)
+		default:
+		}
+		f, err := os.Open(e.path("f"))
+		must(t, err)
+		if _, err := f.Stat(); err != nil {
+			t.Errorf("fstat: %v", err)
+		}
+		got, err := io.ReadAll(f)
+		if err != nil {
+			t.Errorf("read: %v", err)
+		}
+		must(t, f.Close())
+		i := (len(got) - 100) / 1000
+		if !t.Failed() && (i < last || !bytes.Equal(got, version(i))) {
+			t.Errorf("after version %d: %d bytes that are not a later version", last, len(got))
+		}
+		last = max(last, i)
+	}
 	return ""
 }
 

@@ -113,6 +113,25 @@ func TestDelayConnect(t *testing.T) {
 	})
 }
 
+// TestDelayedUpload: what an earlier mount could not upload is shown by one
+// that begins without the server, and goes up when it is there.
+func TestDelayedUpload(t *testing.T) {
+	s := startServer(t, proftpd)
+	m := mount(t, s, "--delay-connect")
+	m.Expect("level=WARN")
+	sh(t, m.Dir, "echo one > f; cat f")
+	f := openFile(t, m.Dir+"/f", os.O_WRONLY|os.O_APPEND)
+	must(t, errOf(f.WriteString("two\n")))
+	s.Kill()
+	wantErrno(t, f.Close(), outage...)
+	m.Kill()
+	m.Start(t)
+	must(t, holds(m.Dir+"/f", []byte("one\ntwo\n")))
+	s.Start(t)
+	eventually(t, 30*time.Second, func() error { return holds(s.Served+"/f", []byte("one\ntwo\n")) })
+	must(t, holds(m.Dir+"/f", []byte("one\ntwo\n")))
+}
+
 // TestBandwidth: --bwlimit holds for what is read and for what is written, for
 // all sessions together.
 func TestBandwidth(t *testing.T) {
