@@ -2,10 +2,12 @@ package tree_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path"
 	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -137,6 +139,25 @@ func TestWalkIsCancelled(t *testing.T) {
 		if n := find(t, tr, "/top/d00"); n != 4 || s.Count("MLSD") != 0 {
 			t.Errorf("%d directories, %d listings", n, s.Count("MLSD"))
 		}
+	})
+}
+
+// Who waits for a listing of somebody else that gets no answer does not ask
+// again: that would be a second deadline.
+func TestStalledListingIsWaitedForOnce(t *testing.T) {
+	distant(t, 8, folders(1), func(s *ftptest.Server, tr *tree.Tree) {
+		defer s.Fault(ftptest.StallData("MLSD", 0))()
+		began := time.Now()
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				_, err := tr.List(context.Background(), "/top")
+				if took := time.Since(began); !errors.Is(err, conn.ErrTimeout) || took > 31*time.Second {
+					t.Errorf("%v after %v", err, took)
+				}
+			})
+		}
+		wg.Wait()
 	})
 }
 
