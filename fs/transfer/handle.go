@@ -103,6 +103,13 @@ func (h *Handle) Flush(ctx context.Context) error {
 		f.mu.Unlock()
 		return err
 	}
+	for j := f.job; h.sent && j != nil && f.failed == 0 && h.gen > f.sentGen; j = f.job { // not another one a moment after it
+		f.mu.Unlock()
+		if err := await(ctx, j.done); err != nil {
+			return err
+		}
+		f.mu.Lock()
+	}
 	switch {
 	case h.lost != nil:
 		defer f.mu.Unlock()

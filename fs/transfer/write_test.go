@@ -70,6 +70,30 @@ func TestSharedDescriptorIsUploadedOnceASecond(t *testing.T) {
 	}
 }
 
+// A close that comes while the upload of that second is under way is not the
+// beginning of another.
+func TestSharedDescriptorIsClosedDuringItsUpload(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		r.save("/first", nil)
+		h := r.create("/f")
+		r.write(h, 0, []byte("one "))
+		r.flush(h)
+		r.write(h, 4, []byte("two "))
+		r.flush(h) // a second after the first
+		defer r.srv.Fault(ftptest.DelayReply("STOR", 226, time.Second).Once())()
+		time.Sleep(1500 * time.Millisecond)
+		r.srv.ResetLog()
+		r.write(h, 8, []byte("three"))
+		r.flush(h)
+		if n := r.srv.Count("STOR"); n != 0 {
+			t.Errorf("%d STOR of a close in the second of the one before", n)
+		}
+		h.Release()
+		r.drain()
+		r.has("f", []byte("one two three"))
+	})
+}
+
 func TestCreatedAndEmptiedFilesReachTheServerAtRelease(t *testing.T) {
 	r := newRig(t)
 	r.put("full", []byte("content"))
