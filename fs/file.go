@@ -32,11 +32,14 @@ var (
 	_ gofs.FileReleaser  = (*handle)(nil)
 )
 
-// Open opens a file; O_TRUNC comes with it.
+// Open opens a file; O_TRUNC comes with it. A node that has been replaced since
+// the kernel looked it up is opened as what is at its path now: the kernel
+// takes ESTALE once in an open(2), and a fast writer replaces it twice. Only
+// where somebody has the old file open that would be two files of one node.
 func (n *node) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
 	ctx, done := grace(ctx)
 	defer done()
-	if n.isGone() {
+	if n.isGone() && n.opened() {
 		return nil, 0, syscall.ESTALE // the kernel looks the path up again
 	}
 	t, err := n.m.transfer.Open(ctx, n.path(), transfer.How{

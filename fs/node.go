@@ -179,6 +179,13 @@ func (n *node) isGone() bool {
 	return n.gone
 }
 
+// opened tells whether somebody has n open.
+func (n *node) opened() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.modes != openModes{}
+}
+
 // lose notes that the child name, if the kernel knows it, has lost its name.
 func (n *node) lose(name string) {
 	c := n.GetChild(name)
