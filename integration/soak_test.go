@@ -23,7 +23,10 @@ const (
 	soakRestart = 20 * time.Second // from one restart of the server to the next
 	soakDown    = 3 * time.Second  // for which it is away, at most
 	soakTimeout = "--timeout=5s"
-	soakLimit   = 30 * time.Second // of one call
+	// A fork of this process closes its copies of files that are being written:
+	// it must not wait for the server that it is to start.
+	soakRetry = "--retry=0"
+	soakLimit = 30 * time.Second // of one call
 )
 
 // soakTold are the errnos that programs may be told while the server comes
@@ -53,7 +56,7 @@ func TestSoak(t *testing.T) {
 func soak(t *testing.T, k kind, lasts, restart time.Duration) {
 	s, dir, cache := startServer(t, k), mountpoint(t), t.TempDir()
 	r := newSoakRun(t, s, dir)
-	flags := append(strings.Fields(os.Getenv("FTPFS_ARGS")), "--cache-dir", cache, "--password-file", passwordFile(t, ftpPassword), soakTimeout)
+	flags := append(strings.Fields(os.Getenv("FTPFS_ARGS")), "--cache-dir", cache, "--password-file", passwordFile(t, ftpPassword), soakTimeout, soakRetry)
 	mounts := func() mountStatus { return detach(t, nil, dir, s.URL("/"), flags...) }
 	st := mounts()
 	r.work(func() { time.Sleep(min(lasts/3, 10*time.Second)) })

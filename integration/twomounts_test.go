@@ -117,7 +117,7 @@ func TestDelayConnect(t *testing.T) {
 // that begins without the server, and goes up when it is there.
 func TestDelayedUpload(t *testing.T) {
 	s := startServer(t, proftpd)
-	m := mount(t, s, "--delay-connect")
+	m := mount(t, s, "--delay-connect", "--retry=0")
 	m.Expect("level=WARN")
 	sh(t, m.Dir, "echo one > f; cat f")
 	f := openFile(t, m.Dir+"/f", os.O_WRONLY|os.O_APPEND)
