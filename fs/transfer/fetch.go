@@ -211,11 +211,13 @@ func (f *File) waitLocked(ctx context.Context, s *stream) error {
 	if s.paused {
 		f.wakeLocked()
 	}
-	progress := f.progress
+	progress, left := f.progress, f.left
 	f.mu.Unlock()
 	var err error
 	select {
 	case <-progress:
+	case <-left:
+		err = errLeft
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}

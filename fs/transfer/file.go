@@ -53,6 +53,9 @@ type File struct {
 	queued    bool                 // waits in m.queue; guarded by mu
 	retry     *time.Timer          // guarded by mu
 	failed    int                  // uploads that failed in a row; guarded by mu
+	open      int                  // handles; guarded by mu
+	leaving   int                  // handles that are being closed and read no more; guarded by mu
+	left      chan struct{}        // closed and replaced when who waits for bytes is taken for gone; guarded by mu
 	pattern   pattern              // of reads; guarded by mu
 	streams   []*stream            // guarded by mu
 	progress  chan struct{}        // closed and replaced whenever a stream got on; guarded by mu
@@ -60,7 +63,7 @@ type File struct {
 
 func newFile(m *Manager, p string, s *cache.Store) *File {
 	return &File{
-		m: m, path: p, store: s, turn: make(chan struct{}, 1), progress: make(chan struct{}),
+		m: m, path: p, store: s, turn: make(chan struct{}, 1), progress: make(chan struct{}), left: make(chan struct{}),
 		writers: make(map[*Handle]struct{}), ordered: -1,
 	}
 }

@@ -20,6 +20,7 @@ type Handle struct {
 	gen     uint64      // of the copy, after the last change through this handle; guarded by f.mu
 	sent    bool        // a Flush of it has uploaded; guarded by f.mu
 	copy    *cache.Copy // that it has read or written; guarded by f.mu
+	leaving bool        // a descriptor was closed, and nothing was read since; guarded by f.mu
 	exposed bool        // programs can write into the copy unseen; guarded by f.mu
 	seen    time.Time   // the local modification time of the copy, as far as what was written is known; guarded by f.mu
 	lost    error       // what was written through it is in the recovery folder, for this reason; guarded by f.mu
@@ -32,6 +33,9 @@ func (noBytes) Read([]byte) (int, error) { return 0, io.EOF }
 
 // ReadAt fills p from off; fewer bytes mean the end of the file.
 func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	h.f.mu.Lock()
+	h.stayLocked()
+	h.f.mu.Unlock()
 	return h.f.readAt(ctx, h, p, off)
 }
 
@@ -99,6 +103,7 @@ func (h *Handle) Flush(ctx context.Context) error {
 		return err
 	}
 	f.mu.Lock()
+	h.leaveLocked()
 	if err := h.lookLocked(); err != nil {
 		f.mu.Unlock()
 		return err
@@ -174,6 +179,8 @@ func (h *Handle) Release() {
 	f.m.mu.Lock()
 	f.handles--
 	f.mu.Lock()
+	h.stayLocked()
+	f.open--
 	if err := h.lookLocked(); err != nil {
 		f.m.log.Warn("what was written to a file cannot be uploaded", "path", f.path, "error", err)
 	}

@@ -333,6 +333,7 @@ func (m *Manager) hold(o *opening, write bool, meet func(*File)) (*Handle, error
 	defer f.mu.Unlock()
 	meet(f)
 	h := &Handle{f: f, write: write}
+	f.open++
 	if write {
 		f.writers[h] = struct{}{}
 	}
