@@ -148,12 +148,25 @@ func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadRes
 	if h.mode == passthrough {
 		h.n.m.bypass.off.Store(true) // the kernel was refused the file, or it would not ask us
 	}
-	k, err := h.t.ReadAt(ctx, dest, off)
+	data, release, err := h.t.View(ctx, dest, off)
 	if err != nil {
 		return nil, h.n.errno("read", err)
 	}
-	return fuse.ReadResultData(dest[:k]), 0
+	return &answer{data, release}, 0
 }
+
+// answer is a READ's, sent from where it is.
+type answer struct {
+	data []byte
+	done func()
+}
+
+func (a *answer) Bytes([]byte) ([]byte, fuse.Status) { return a.data, fuse.OK }
+
+// Slices has go-fuse send the bytes without copying them, and call Done after that.
+func (a *answer) Slices() ([][]byte, fuse.Status) { return [][]byte{a.data}, fuse.OK }
+func (a *answer) Size() int                       { return len(a.data) }
+func (a *answer) Done()                           { a.done() }
 
 // Write writes data into the local copy.
 func (h *handle) Write(_ context.Context, data []byte, off int64) (uint32, syscall.Errno) {

@@ -100,10 +100,32 @@ func (f *File) readHere(h *Handle, p []byte, off int64) (int, error) {
 	have := b.buf[off-b.off : b.n]
 	f.mu.Unlock()
 	n := copy(p, have)
-	f.mu.Lock()
-	f.m.blocks.leaveLocked(b)
-	f.mu.Unlock()
+	f.leave(b)
 	return n, nil
+}
+
+func (f *File) leave(b *block) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.m.blocks.leaveLocked(b)
+}
+
+// viewBlock returns the block that has all bytes from off to last, with one
+// more user, for h; nil if there is none.
+func (f *File) viewBlock(h *Handle, off, last int64) *block {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c, err := f.contentOf(h)
+	if err != nil || f.dirty {
+		return nil
+	}
+	f.followLocked(c, off, last+1-off)
+	b := f.blockLocked(c, off)
+	if b == nil || last >= b.end() {
+		return nil
+	}
+	b.uses++
+	return b
 }
 
 // readCopy reads what the copy has at off.

@@ -39,6 +39,32 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	return h.f.readAt(ctx, h, p, off)
 }
 
+// viewLeast is what a read must be long for View to save its copying.
+const viewLeast = 64 << 10
+
+// View is ReadAt without copying where it can be: data is in p, or in memory
+// that nobody changes until done is called, which the caller must do.
+func (h *Handle) View(ctx context.Context, p []byte, off int64) (data []byte, done func(), err error) {
+	f := h.f
+	f.mu.Lock()
+	h.stayLocked()
+	last := min(off+int64(len(p)), f.attrLocked().Size) - 1
+	f.mu.Unlock()
+	if last-off >= viewLeast-1 {
+		if err = f.need(ctx, off, last+1-off); err == nil {
+			err = f.need(ctx, last, 1)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if b := f.viewBlock(h, off, last); b != nil {
+			return b.buf[off-b.off : last+1-b.off], func() { f.leave(b) }, nil
+		}
+	}
+	n, err := f.readAt(ctx, h, p, off)
+	return p[:n], func() {}, err
+}
+
 // WriteAt writes p at off into the local copy.
 func (h *Handle) WriteAt(p []byte, off int64) (n int, err error) {
 	if len(p) == 0 {
