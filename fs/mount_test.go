@@ -31,6 +31,7 @@ type mounted struct {
 	*testing.T
 	srv  *ftptest.Server
 	dir  string // where it is mounted
+	pool *conn.Pool
 	tree *tree.Tree
 	m    *transfer.Manager
 	puts int // files put on the server, each with a time of its own
@@ -51,6 +52,7 @@ func mountWith(t *testing.T, o fs.Options) *mounted {
 		t.Fatal(err)
 	}
 	pool := conn.NewPool(ftp.Dialer(cfg), conn.PoolOptions{})
+	r.pool = pool
 	t.Cleanup(func() { pool.Close() })
 	if r.tree, err = tree.New(t.Context(), pool, "", tree.Options{}); err != nil {
 		t.Fatal(err)
