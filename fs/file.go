@@ -49,8 +49,8 @@ func (n *node) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32,
 	if err != nil {
 		return nil, 0, n.errno("open", err)
 	}
-	h, fuseFlags := n.handle(t, flags)
 	n.correct(t.Attr())
+	h, fuseFlags := n.handle(t, flags)
 	return h, fuseFlags, 0
 }
 
@@ -106,9 +106,10 @@ func (n *node) handle(t *transfer.Handle, flags uint32) (gofs.FileHandle, uint32
 }
 
 // choose sets the mode of h, for which want would be best, and tells whether
-// the page cache holds what it reads.
+// the page cache holds what it reads. From here on go-fuse must have its turn (see backings).
 func (n *node) choose(h *handle, want openMode) (keep bool) {
 	content := h.t.Content()
+	n.m.backings.step.Lock()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if want == passthrough && n.modes.backed() && n.backing != content {
@@ -136,8 +137,8 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 		return nil, nil, 0, n.errno("create", err)
 	}
 	c := n.newChild(ctx, name, syscall.S_IFREG)
-	h, fuseFlags := c.Operations().(*node).handle(t, flags)
 	n.m.fillEntry(p, e, c, n.m.left(p), out)
+	h, fuseFlags := c.Operations().(*node).handle(t, flags)
 	return c, h, fuseFlags, 0
 }
 
@@ -217,15 +218,17 @@ func (h *handle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
 }
 
 // Release comes once, after the last Flush.
-func (h *handle) Release(context.Context) syscall.Errno {
+func (h *handle) Release(ctx context.Context) syscall.Errno {
 	content := h.t.Content()
-	h.n.mu.Lock()
-	h.n.modes.release(h.mode)
-	if h.mode == cached {
-		h.n.content = content
-	}
-	h.n.mu.Unlock()
 	h.t.Release()
+	h.n.m.backings.giveBack(ctx, func() {
+		h.n.mu.Lock()
+		defer h.n.mu.Unlock()
+		h.n.modes.release(h.mode)
+		if h.mode == cached {
+			h.n.content = content
+		}
+	})
 	return 0
 }
 

@@ -56,6 +56,7 @@ type Mount struct {
 	inos     atomic.Uint64 // the last inode number that was given
 
 	bypass   bypass
+	backings *backings
 	names    sync.RWMutex // guards parent and name of all nodes
 	dirTimes sync.Once    // the log says once that they cannot be set
 }
@@ -68,7 +69,7 @@ func New(t *tree.Tree, tr *transfer.Manager, o Options) (*Mount, error) {
 	m := &Mount{o: o, tree: t, transfer: tr, log: o.Log, since: time.Now()}
 	m.inos.Store(rootIno)
 	m.root = &node{m: m}
-	server, err := gofs.Mount(o.Mountpoint, m.root, m.fuseOptions())
+	server, err := m.serve()
 	if err != nil {
 		return nil, err
 	}

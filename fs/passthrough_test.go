@@ -186,3 +186,37 @@ func TestNewVersionBesideTheOneThatTheKernelReads(t *testing.T) {
 		t.Error("the kernel does not read the new version by itself")
 	}
 }
+
+// The release of one handle comes while the next is opened: the kernel must
+// still be given a file that is there, and that of the right version.
+func TestOpensBesideReleases(t *testing.T) {
+	r, _ := bypassing(t)
+	got := r.run("python3", "-c", `
+import os, threading
+wrong = []
+def reader():
+    for i in range(400):
+        with open('f', 'rb') as f:
+            got = f.read()
+        if got != b'the first version': wrong.append(got)
+def toucher():
+    for i in range(200):
+        os.close(os.open('f', os.O_RDWR))
+def run(t):
+    try: t()
+    except OSError as e: wrong.append(e)
+threads = [threading.Thread(target=run, args=[f]) for f in (reader, reader, toucher, toucher)]
+for t in threads: t.start()
+for t in threads: t.join()
+for i in range(200):
+    text = b'version %d' % i
+    with open('f', 'wb') as f: f.write(text)
+    with open('f', 'rb') as f:
+        got = f.read()
+    if got != text: wrong.append((text, got))
+print(wrong)
+`)
+	if got != "[]" {
+		t.Errorf("wrong: %s", got)
+	}
+}
