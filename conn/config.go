@@ -25,6 +25,8 @@ type Config struct {
 	ConnectTimeout time.Duration // 0: DefaultConnectTimeout
 	Timeout        time.Duration // 0: DefaultTimeout
 	Bandwidth      int64         // bytes a second of all sessions together, in each direction; 0: no limit
+	NoWarm         bool          // no data connection is made before it is needed
+	FactsFile      string        // where what was found out about the server is kept; "": nowhere
 	Log            *slog.Logger  // nil: discard
 
 	// Dial opens the control and the data connections. nil: net.Dialer.

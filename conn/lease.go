@@ -123,15 +123,16 @@ func (p *Pool) tryAcquire(ctx context.Context, class Class, fresh bool) (*Lease,
 	}()
 	if p.admitsLocked(class) {
 		for len(p.idle) > 0 {
-			last := len(p.idle) - 1
-			s := p.idle[last]
-			p.idle = slices.Delete(p.idle, last, last+1)
+			s, ready := p.pickLocked()
 			if s.Err() == nil && !fresh {
-				l := p.leaseLocked(s.Session, class)
+				l := p.leaseLocked(s, class)
+				if !ready {
+					p.growLocked()
+				}
 				p.mu.Unlock()
 				return l, nil, nil
 			}
-			stale = append(stale, s.Session)
+			stale = append(stale, s)
 			if fresh && s.Err() == nil {
 				break // one makes room; the others may be well
 			}
@@ -147,6 +148,42 @@ func (p *Pool) tryAcquire(ctx context.Context, class Class, fresh bool) (*Lease,
 	p.waiters[class] = append(p.waiters[class], w)
 	p.mu.Unlock()
 	return nil, w, nil
+}
+
+// pickLocked takes an idle session: of those that are ready the one used last,
+// else the one that has had the most time to become it.
+func (p *Pool) pickLocked() (s Session, ready bool) {
+	i := len(p.idle) - 1
+	for ; i >= 0 && !ready; i-- {
+		ready = p.idle[i].Ready()
+	}
+	s = p.idle[i+1].Session
+	p.idle = slices.Delete(p.idle, i+1, i+2)
+	return s, ready
+}
+
+// growLocked opens another session for those who come next, for none of the
+// idle ones was ready. Nobody waits for it.
+func (p *Pool) growLocked() {
+	now := time.Now()
+	if p.growing || p.closed || now.Before(p.growAgain) || p.openLocked() >= p.limit || !p.admitsLocked(Background) {
+		return
+	}
+	p.growing = true
+	p.dialing[Background]++
+	p.done.Go(func() {
+		l, err := p.open(p.life, Background)
+		if err == nil {
+			l.Release()
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.growing = false
+		if err != nil {
+			p.log.Debug("one more session cannot be opened", "error", err)
+			p.growAgain = time.Now().Add(raiseAfter)
+		}
+	})
 }
 
 // open dials a session; p.dialing counts it already.

@@ -52,8 +52,9 @@ type PoolOptions struct {
 // Pool hands out sessions of one server, opens them on demand up to a limit
 // and replaces broken ones. With two sessions or more, one is kept for
 // Metadata, so that transfers never block a listing. Who finds no session
-// takes over that of a stream that nobody waits for. A server
-// that refuses another session lowers the limit, which is tried again later.
+// takes over that of a stream that nobody waits for. Sessions that are ready
+// are used first, and another one is opened while none is. A server that
+// refuses another session lowers the limit, which is tried again later.
 type Pool struct {
 	dial Dialer
 	max  int
@@ -61,7 +62,7 @@ type Pool struct {
 
 	life context.Context // ends at Close
 	end  context.CancelFunc
-	done sync.WaitGroup // the janitor
+	done sync.WaitGroup // the janitor, and the opening of sessions that nobody waits for
 
 	mu       sync.Mutex
 	closed   bool                     // guarded by mu
@@ -72,6 +73,9 @@ type Pool struct {
 	limited  time.Time                // guarded by mu; when the limit was last lowered or raised
 	waiters  [numClasses][]chan token // guarded by mu; in order of arrival
 	lastUsed time.Time                // guarded by mu; when a session was last given back
+
+	growing   bool      // guarded by mu; a session is being opened that nobody waits for
+	growAgain time.Time // guarded by mu; when that may be tried again
 }
 
 type token struct{}

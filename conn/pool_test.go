@@ -19,6 +19,7 @@ type fakeSession struct {
 	err    error
 	noops  int
 	closed bool
+	cold   bool // not ready
 	srv    *fakeServer
 }
 
@@ -41,12 +42,29 @@ func (s *fakeSession) Open(context.Context, string, int64) (Download, error) { r
 func (s *fakeSession) Store(context.Context, string, io.Reader, Commit) (Entry, error) {
 	return Entry{}, nil
 }
+func (s *fakeSession) Append(context.Context, string, int64, io.Reader, Commit) (Entry, error) {
+	return Entry{}, nil
+}
+func (s *fakeSession) Abilities() (Abilities, bool)                      { return Abilities{}, false }
+func (s *fakeSession) TryOut(context.Context, string) (Abilities, error) { return Abilities{}, nil }
 
 func (s *fakeSession) Noop(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.noops++
 	return s.err
+}
+
+func (s *fakeSession) Ready() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.cold
+}
+
+func (s *fakeSession) setCold(cold bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cold = cold
 }
 
 func (s *fakeSession) Err() error {

@@ -51,6 +51,23 @@ type Session interface {
 	// Size always, Time and Mode where known.
 	Store(ctx context.Context, path string, r io.Reader, c Commit) (Entry, error)
 
+	// Append adds r to the end of the file at path, which must have offset bytes
+	// and be c.Base (ErrConflict), and then is as Store: c.Size is what the file
+	// has afterwards, c.RenameTo is not supported. Only for servers whose
+	// Abilities say that they append. An error that is Unknown leaves a file
+	// of any size between the two.
+	Append(ctx context.Context, path string, offset int64, r io.Reader, c Commit) (Entry, error)
+
+	// Abilities returns what TryOut found out about the server, also in an
+	// earlier run (Config.FactsFile); tried is false if it was not called.
+	// It costs no round trip.
+	Abilities() (a Abilities, tried bool)
+
+	// TryOut finds out what the server does with uploads, and remembers it.
+	// path is that of a scratch file, whose name is not taken: it is created
+	// and removed. If the session breaks, it may be left behind.
+	TryOut(ctx context.Context, path string) (Abilities, error)
+
 	// Remove deletes a file, a symlink or an empty directory; the kind, from
 	// a listing, selects DELE or RMD. Whether the directory is empty is the
 	// caller's business: some servers' RMD removes trees.
@@ -81,6 +98,11 @@ type Session interface {
 	// Noop keeps the session alive.
 	Noop(ctx context.Context) error
 
+	// Ready reports whether a transfer or a listing can begin at once, without
+	// waiting for what the last one has left to do. It costs no round trip and
+	// may be called from any goroutine.
+	Ready() bool
+
 	// Err returns nil as long as the session can be used.
 	Err() error
 
@@ -92,6 +114,12 @@ type Session interface {
 // EarlyFrom is how many entries a listing has at least before ListEarly hands
 // any of them out.
 const EarlyFrom = 1000
+
+// Abilities are what servers do differently with uploads.
+type Abilities struct {
+	Appends bool // Append adds to the file; some servers overwrite it
+	Resumes bool // an upload at an offset keeps what is before it and behind what it writes
+}
 
 // Listing is a directory as the server listed it.
 type Listing struct {

@@ -22,8 +22,7 @@ func Dialer(cfg conn.Config) conn.Dialer {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	cfg = wire.Throttled(cfg)
-	srv := &server{lacking: make(map[string]bool)}
+	srv := &server{peer: wire.NewServer(cfg), facts: loadFacts(cfg.FactsFile, cfg.Log), lacking: make(map[string]bool)}
 	return func(ctx context.Context) (conn.Session, error) {
 		s, err := dial(ctx, cfg, srv)
 		if err != nil {
@@ -39,7 +38,7 @@ func dial(ctx context.Context, cfg conn.Config, srv *server) (*session, error) {
 		return nil, &conn.Error{Op: "login", Outcome: conn.NotExecuted,
 			Err: fmt.Errorf("%w: user or password has a line break", conn.ErrLogin)}
 	}
-	ctl, end, err := wire.Dial(ctx, cfg)
+	ctl, end, err := srv.peer.Dial(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +55,9 @@ func (s *session) login(cfg conn.Config) (err error) {
 	// UTF-8 is switched on in setUp, where a refusal does no harm.
 	s.lib, err = ftp.Dial("", ftp.DialWithDialFunc(s.ctl.DialFunc), ftp.DialWithDisabledUTF8(true))
 	if err == nil {
+		s.product = productOf(s.ctl.Greeting())
+		s.ctl.Tune(s.product.manners)
+		s.foretell(cfg)
 		err = s.lib.Login(cfg.User, cfg.Password)
 	}
 	if err != nil {
@@ -64,15 +66,27 @@ func (s *session) login(cfg conn.Config) (err error) {
 	if err := s.setUp(); err != nil {
 		return at("login", "", conn.NotExecuted, err)
 	}
+	s.ctl.Warm()
 	return nil
+}
+
+// foretell has what the login will say sent in one packet, as far as the
+// server is known to take it: from USER on, or from what follows PASS.
+func (s *session) foretell(cfg conn.Config) {
+	lines := append([]string{"FEAT", "TYPE I"}, s.srv.setUpLines()...)
+	if s.product.inOrder {
+		lines = append([]string{"USER " + cfg.User, "PASS " + cfg.Password}, lines...)
+	}
+	s.ctl.Foretell(lines...)
 }
 
 // loginError says why the library could not log in. It loses the reply of
 // some refusals, so the control connection is asked.
 func (s *session) loginError(err error) error {
 	verb, r := s.ctl.Last()
+	refused := r.Code >= 400 && (verb == "" || verb == "USER" || verb == "PASS") // and the server may be gone by now
 	broken := s.ctl.Err()
-	if broken != nil && r.Code != closing && !errors.Is(broken, net.ErrClosed) { // which is the library, after a greeting it does not like
+	if broken != nil && !refused && r.Code != closing && !errors.Is(broken, net.ErrClosed) { // which is the library, after a greeting it does not like
 		return at("login", "", conn.NotExecuted, broken)
 	}
 	e := &conn.Error{Op: verb, Code: r.Code, Msg: r.Text(), Outcome: conn.NotExecuted}
@@ -91,20 +105,20 @@ func (s *session) loginError(err error) error {
 	return e
 }
 
-// setUp asks for all facts that MLSD can give, for UTF-8, and for the login
-// directory, in one packet.
+// setUp asks for the login directory, for UTF-8 and for all facts that MLSD
+// can give, in one packet.
 func (s *session) setUp() error {
 	s.feat = parseFeatures(s.ctl.Features())
-	s.product = productOf(s.ctl.Greeting())
 	p := packet{s: s}
+	p.add("SYST", func(r wire.Reply) { s.unix = r.OK() && strings.Contains(strings.ToUpper(r.Text()), "UNIX") })
+	p.add("PWD", func(r wire.Reply) { s.home = parsePWD(r) })
 	if s.feat.has("UTF8") {
 		p.add("OPTS UTF8 ON", ignore)
 	}
 	if facts := s.feat.facts(); facts != "" {
 		p.add("OPTS MLST "+facts, ignore) // pyftpdlib gives modes only if asked (RFC 3659, 7.9)
 	}
-	p.add("SYST", func(r wire.Reply) { s.unix = r.OK() && strings.Contains(strings.ToUpper(r.Text()), "UNIX") })
-	p.add("PWD", func(r wire.Reply) { s.home = parsePWD(r) })
+	s.srv.setSetUpLines(p.lines)
 	return p.send()
 }
 

@@ -21,10 +21,7 @@ func (s *session) withLinks(dir string, l conn.Listing) (conn.Listing, error) {
 	if !slices.ContainsFunc(l.Entries, bare) && s.mlsdNamesLinks() {
 		return l, nil
 	}
-	if err := s.do("CWD", dir, "CWD "+dir); err != nil {
-		return conn.Listing{}, s.explain("CWD", dir, err)
-	}
-	long, err := s.listHere(dir, nil)
+	long, err := s.listThere(dir, nil)
 	if err != nil {
 		return conn.Listing{}, err
 	}

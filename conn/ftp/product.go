@@ -17,6 +17,8 @@ type product struct {
 	goesBack   bool // MLSD ends in the directory that was current, and the session if that is gone
 	mapsNames  bool // control characters, and spaces at the end of new names, become underscores
 	onlyUTF8   bool // other bytes in names become U+FFFD
+	inOrder    bool // it takes the login in one packet, and answers what comes with it in order
+	manners    wire.Manners
 }
 
 // productOf recognizes a server by its greeting. BSD's ftpd splits commands of
@@ -24,18 +26,24 @@ type product struct {
 // that are known get more.
 func productOf(greeting wire.Reply) product {
 	text := strings.ToLower(greeting.Text())
+	ordered := wire.Manners{Warm: true, Ahead: true, DataFirst: true}
+	aborts := ordered
+	aborts.Abort = true
+	early := ordered
+	early.Ahead = false // it answers commands during a transfer, and EPSV ends it
 	for name, p := range map[string]product{
-		"proftpd":          {limit: 4000, namesLinks: true},
-		"vsftpd":           {limit: 4000}, // has no MLSD
-		"pure-ftpd":        {limit: 4000, namesLinks: true, goesBack: true, mapsNames: true},
-		"pyftpdlib":        {limit: 2000, onlyUTF8: true},
-		"ftpfs ftp server": {limit: 508, namesLinks: true}, // ours, of the demo
+		"proftpd":          {limit: 4000, inOrder: true, manners: ordered, namesLinks: true},
+		"vsftpd":           {limit: 4000, inOrder: true, manners: ordered}, // has no MLSD
+		"pure-ftpd":        {limit: 4000, inOrder: true, manners: aborts, namesLinks: true, goesBack: true, mapsNames: true},
+		"pyftpdlib":        {limit: 2000, inOrder: true, manners: early, onlyUTF8: true},
+		"inetutils":        {limit: 508, inOrder: true, manners: ordered},
+		"ftpfs ftp server": {limit: 508, inOrder: true, manners: ordered, namesLinks: true}, // ours, of the demo
 	} {
 		if strings.Contains(text, name) {
 			return p
 		}
 	}
-	return product{limit: 508}
+	return product{limit: 508, manners: wire.Manners{Warm: true}}
 }
 
 // check refuses paths that the server would take for others.

@@ -56,10 +56,27 @@ func (s *session) list(dir string, early func([]conn.Entry)) (conn.Listing, erro
 		}
 		s.log.Info("the server offers MLSD but does not know it; using LIST")
 	}
-	if err := s.do("CWD", dir, "CWD "+dir); err != nil {
-		return conn.Listing{}, s.explain("CWD", dir, err)
+	return s.listThere(dir, early)
+}
+
+// listThere goes to dir and lists it, in one packet.
+func (s *session) listThere(dir string, early func([]conn.Entry)) (conn.Listing, error) {
+	s.moves("CWD " + dir)
+	s.ctl.Lead("CWD "+dir, wire.Reply.OK)
+	l, err := s.listHere(dir, early)
+	if opOf(err) == "CWD" {
+		return l, s.explain("CWD", dir, err)
 	}
-	return s.listHere(dir, early)
+	return l, err
+}
+
+// opOf returns the command that err is about.
+func opOf(err error) string {
+	var e *conn.Error
+	if errors.As(err, &e) {
+		return e.Op
+	}
+	return ""
 }
 
 // visit goes to dir, to see whether it is a directory, and where the server
@@ -90,7 +107,7 @@ func (s *session) listHere(dir string, early func([]conn.Entry)) (conn.Listing, 
 		return s.fetch("LIST", dir, "LIST", parse, early)
 	}
 	all, err := s.fetch("LIST", dir, "LIST -a", parse, nil)
-	if err != nil && conn.OutcomeOf(err) != conn.Refused {
+	if err != nil && (conn.OutcomeOf(err) != conn.Refused || opOf(err) == "CWD") {
 		return all, err
 	}
 	plain, plainErr := s.fetch("LIST", dir, "LIST", parse, nil)

@@ -9,10 +9,14 @@ import (
 
 // server is what the sessions of one Dialer have learned about their server.
 type server struct {
+	peer  *wire.Server
+	facts *facts
+
 	mu      sync.Mutex
 	lacking map[string]bool // guarded by mu; commands that it does not know, see lack
 	listAll verdict         // guarded by mu; does "LIST -a" show all that LIST shows?
 	links   bool            // guarded by mu; MLSD has named a symlink
+	setUp   []string        // guarded by mu; what the last login sent behind TYPE
 }
 
 // verdict is the result of trying something out.
@@ -41,6 +45,22 @@ func (v *server) lack(command string, r wire.Reply) bool {
 	defer v.mu.Unlock()
 	v.lacking[command] = true
 	return true
+}
+
+// setUpLines returns what a login will send behind TYPE, as far as that is known.
+func (v *server) setUpLines() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.setUp == nil {
+		return []string{"SYST", "PWD"}
+	}
+	return v.setUp
+}
+
+func (v *server) setSetUpLines(lines []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.setUp = lines
 }
 
 func (v *server) listsAll() verdict {

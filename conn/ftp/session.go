@@ -40,6 +40,9 @@ var _ conn.Session = (*session)(nil)
 // Home returns the login directory, an absolute path.
 func (s *session) Home() string { return s.home }
 
+// Ready implements conn.Session.
+func (s *session) Ready() bool { return s.ctl.Ready() }
+
 // Err implements conn.Session.
 func (s *session) Err() error { return s.ctl.Err() }
 
@@ -158,7 +161,7 @@ func (s *session) transferError(op, p string, err error) error {
 		// library cannot read what it said.
 		return s.fail(op, p, fmt.Errorf("%w: %w", conn.ErrProtocol, err))
 	}
-	if verb == "EPSV" || verb == "PASV" || verb == "REST" {
+	if verb == "EPSV" || verb == "PASV" || verb == "REST" || verb == "CWD" {
 		op = verb
 	}
 	return s.refusal(op, p, r)

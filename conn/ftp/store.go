@@ -32,7 +32,7 @@ func (s *session) Store(ctx context.Context, p string, r io.Reader, c conn.Commi
 			return conn.Entry{}, err
 		}
 	}
-	sent, err := s.upload(p, r)
+	sent, err := s.upload("STOR", p, r)
 	if err != nil {
 		return conn.Entry{}, err
 	}
@@ -78,17 +78,26 @@ func conflict(q *question, base conn.Version) error {
 	return &conn.Error{Op: "STOR", Path: q.path, Outcome: conn.Refused, Err: conn.ErrConflict}
 }
 
-// upload sends r to path and returns how many bytes that were.
-func (s *session) upload(path string, r io.Reader) (int64, error) {
+// upload sends r to path by verb, STOR or APPE, and returns how many bytes
+// that were.
+func (s *session) upload(verb, path string, r io.Reader) (int64, error) {
+	send := s.lib.Stor
+	if verb == "APPE" {
+		send = s.lib.Append
+	}
 	src := &source{r: r, ctl: s.ctl}
-	err := s.lib.Stor(path, src)
+	return s.uploaded(verb, path, src, send(path, src))
+}
+
+// uploaded says what became of the upload of src that the library ended with err.
+func (s *session) uploaded(verb, path string, src *source, err error) (int64, error) {
 	switch {
 	case err == nil:
 		return src.n, nil
 	case src.err != nil:
-		return 0, &conn.Error{Op: "STOR", Path: path, Outcome: conn.Unknown, Err: src.err}
+		return 0, &conn.Error{Op: verb, Path: path, Outcome: conn.Unknown, Err: src.err}
 	default:
-		return 0, s.explain("STOR", path, s.transferError("STOR", path, err))
+		return 0, s.explain("STOR", path, s.transferError(verb, path, err))
 	}
 }
 

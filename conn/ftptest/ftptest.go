@@ -36,6 +36,7 @@ type Server struct {
 	t       testing.TB
 	cfg     server.Config
 	network *Network // nil: loopback
+	abrupt  bool     // see WithoutLinger
 
 	mu       sync.Mutex
 	running  *server.Server   // guarded by mu; nil while stopped
@@ -60,6 +61,7 @@ type Option func(*options)
 
 type options struct {
 	cfg     server.Config
+	abrupt  bool
 	network *Network
 	slow    *slowLink
 }
@@ -73,6 +75,10 @@ func WithDelay(rtt time.Duration) Option { return func(o *options) { o.slow = ne
 
 // WithNetwork puts the server on n. Clients reach it by Server.Dial.
 func WithNetwork(n *Network) Option { return func(o *options) { o.network = n } }
+
+// WithoutLinger lets the server end a download without waiting for the client
+// to close its side, as Pure-FTPd does.
+func WithoutLinger() Option { return func(o *options) { o.abrupt = true } }
 
 // WithConfig lets f change the server's configuration, but for the hooks.
 func WithConfig(f func(*server.Config)) Option { return func(o *options) { f(&o.cfg) } }
@@ -96,7 +102,7 @@ func Start(t testing.TB, opts ...Option) *Server {
 		t.Cleanup(o.slow.close)
 	}
 	s := &Server{
-		Root: o.cfg.Root, Addr: "127.0.0.1:0", t: t, cfg: o.cfg, network: o.network,
+		Root: o.cfg.Root, Addr: "127.0.0.1:0", t: t, cfg: o.cfg, network: o.network, abrupt: o.abrupt,
 		sessions: map[int]*session{}, changed: make(chan struct{}),
 	}
 	s.Restart()

@@ -130,6 +130,9 @@ func (ses *session) wrapData(inner net.Conn) net.Conn {
 			inner = &editor{Conn: inner, edit: a.edit}
 		}
 	}
+	if ses.srv.abrupt {
+		inner = struct{ net.Conn }{inner} // without CloseWrite
+	}
 	return inner
 }
 

@@ -27,6 +27,7 @@ type Network struct {
 
 	mu        sync.Mutex
 	port      uint16                        // guarded by mu; last one given
+	flights   []time.Time                   // guarded by mu; see Flights
 	listeners map[netip.AddrPort]*vListener // guarded by mu
 }
 
@@ -70,6 +71,7 @@ func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, 
 	if err != nil || network != "tcp" {
 		return fail(&net.AddrError{Err: "not a literal TCP address", Addr: address})
 	}
+	n.sends()
 	if err := sleep(ctx, n.delay); err != nil { // SYN
 		return fail(err)
 	}
@@ -78,6 +80,7 @@ func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, 
 	local := netip.AddrPortFrom(ap.Addr(), n.nextPortLocked())
 	n.mu.Unlock()
 	client, server := pipe(n.delay, net.TCPAddrFromAddrPort(local), net.TCPAddrFromAddrPort(ap))
+	client.sends = n.sends
 	// The server can accept when the client's ACK has come.
 	connected := l != nil && l.offer(arrival{server, time.Now().Add(2 * n.delay)})
 	if err := sleep(ctx, n.delay); err != nil { // SYN and ACK, or RST
@@ -88,6 +91,30 @@ func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, 
 		return fail(os.NewSyscallError("connect", syscall.ECONNREFUSED))
 	}
 	return client, nil
+}
+
+// sends notes that a client sends something now.
+func (n *Network) sends() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if now := time.Now(); len(n.flights) == 0 || !n.flights[len(n.flights)-1].Equal(now) {
+		n.flights = append(n.flights, now)
+	}
+}
+
+// Flights returns the moments of virtual time from start to before end at
+// which clients sent something: SYN, data, FIN or RST. What they send without
+// waiting for the server goes out at the same moment, so that this is the
+// number of times that they waited.
+func (n *Network) Flights(start, end time.Time) (at []time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, t := range n.flights {
+		if !t.Before(start) && t.Before(end) {
+			at = append(at, t)
+		}
+	}
+	return at
 }
 
 // nextPortLocked returns a port that no listener has.

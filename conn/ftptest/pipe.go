@@ -38,6 +38,7 @@ type vConn struct {
 	lingers       bool      // Close is orderly
 	readDeadline  time.Time
 	writeDeadline time.Time
+	sends         func() // called when it sends data or its end; nil: nobody wants to know
 }
 
 type packet struct {
@@ -142,6 +143,7 @@ func (c *vConn) Write(p []byte) (n int, err error) {
 			return n + len(p), nil
 		}
 		if room := window - c.peer.unread; room > 0 {
+			c.sendsLocked()
 			part := p[:min(room, len(p))]
 			c.peer.arriving = append(c.peer.arriving, packet{append([]byte(nil), part...), time.Now().Add(l.delay)})
 			c.peer.unread += len(part)
@@ -172,8 +174,16 @@ func (c *vConn) CloseWrite() error {
 	return nil
 }
 
+// sendsLocked tells whoever counts that the connection sends something.
+func (c *vConn) sendsLocked() {
+	if c.sends != nil {
+		c.sends()
+	}
+}
+
 func (c *vConn) finishLocked() {
 	if !c.finished {
+		c.sendsLocked()
 		c.finished = true
 		c.peer.fin = time.Now().Add(c.link.delay)
 	}
@@ -209,6 +219,7 @@ func (c *vConn) Close() error {
 	now := time.Now()
 	switch {
 	case !c.lingers:
+		c.sendsLocked()
 		c.peer.resetLocked(now.Add(c.link.delay))
 	case len(c.arriving) > 0:
 		c.finishLocked()

@@ -22,18 +22,19 @@ const (
 
 // Control is a control connection and the data connections opened by it.
 type Control struct {
+	server         *Server
 	raw            net.Conn
-	host           string // the server's address, of data connections too
 	timeout        time.Duration
 	connectTimeout time.Duration
-	dial           dialFunc
+	opener         opener
 
 	life context.Context // ends when the connection is broken; its cause says why
 	kill context.CancelCauseFunc
 
-	replies chan Reply    // closed by the reader, after readErr is set
-	readErr error         // why the reader ended
-	done    chan struct{} // closed when the reader is gone
+	replies chan Reply     // those that a verb waits for; closed by the reader, after readErr is set
+	readErr error          // why the reader ended
+	done    chan struct{}  // closed when the reader is gone
+	opening sync.WaitGroup // data connections being opened
 
 	// Owned by the goroutine of the verb.
 	lib      *library
@@ -42,39 +43,45 @@ type Control struct {
 	features Reply     // to FEAT; no Lines if it was not asked
 	armed    bool      // REST was accepted and no transfer has used it up
 	transfer *transfer // of the open verb; nil before its command
+	leads    []lead    // to be sent with the next transfer's command, before it
+	plan     []string  // see Foretell
+	foretold []string  // those of the plan that were sent and not yet asked for
 
-	mu   sync.Mutex
-	busy bool      // guarded by mu; between Begin and its end
-	data *dataConn // guarded by mu; the open data connection
+	writing sync.Mutex // holds while commands are written, and is locked before mu
+
+	mu      sync.Mutex
+	busy    bool      // guarded by mu; between Begin and its end
+	ended   bool      // guarded by mu; no reply will be read any more
+	debts   []*debt   // guarded by mu; what the server has yet to answer, in the order of the commands
+	manners Manners   // guarded by mu
+	data    *dataConn // guarded by mu; of the open transfer
+	warm    *promise  // guarded by mu; for the next transfer
 }
 
-type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
-
-// Dial opens a control connection to cfg's server, and with it the verb in
+// Dial opens a control connection, and with it the verb in
 // which the library reads the greeting and logs in; end ends it (see Begin).
 // The error is ErrHostDown, ErrTimeout or ctx's, in a *conn.Error with the
 // outcome NotExecuted.
-func Dial(ctx context.Context, cfg conn.Config) (c *Control, end func(), err error) {
+func (s *Server) Dial(ctx context.Context) (c *Control, end func(), err error) {
 	c = &Control{
-		timeout:        cmp.Or(cfg.Timeout, conn.DefaultTimeout),
-		connectTimeout: cmp.Or(cfg.ConnectTimeout, conn.DefaultConnectTimeout),
-		dial:           cfg.Dial,
+		server:         s,
+		timeout:        cmp.Or(s.cfg.Timeout, conn.DefaultTimeout),
+		connectTimeout: cmp.Or(s.cfg.ConnectTimeout, conn.DefaultConnectTimeout),
 		replies:        make(chan Reply, maxQueued),
 		done:           make(chan struct{}),
-	}
-	if c.dial == nil {
-		c.dial = new(net.Dialer).DialContext
+		debts:          []*debt{{}}, // the greeting
 	}
 	dialCtx, cancel := context.WithTimeout(ctx, c.connectTimeout)
 	defer cancel()
-	raw, err := c.dial(dialCtx, "tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
+	c.raw, err = s.dial(dialCtx, net.JoinHostPort(s.cfg.Host, strconv.Itoa(s.cfg.Port)))
 	if err != nil {
 		return nil, nil, &conn.Error{Op: "connect", Outcome: conn.NotExecuted, Err: dialError(ctx, err)}
 	}
-	c.raw, c.host = raw, cfg.Host
-	if a, ok := raw.RemoteAddr().(*net.TCPAddr); ok {
-		c.host = (&net.IPAddr{IP: a.IP, Zone: a.Zone}).String()
+	host := s.cfg.Host
+	if a, ok := c.raw.RemoteAddr().(*net.TCPAddr); ok {
+		host = (&net.IPAddr{IP: a.IP, Zone: a.Zone}).String()
 	}
+	c.opener = &passive{server: s, host: host}
 	c.life, c.kill = context.WithCancelCause(context.Background())
 	c.lib = &library{c: c, owed: greeting}
 	go c.readReplies()
@@ -100,26 +107,6 @@ func isTimeout(err error) bool {
 		errors.As(err, &ne) && ne.Timeout()
 }
 
-// readReplies is the one reader of the connection. It never waits for those
-// who want the replies, so that a server can always send.
-func (c *Control) readReplies() {
-	defer close(c.done)
-	defer close(c.replies)
-	for p := newReplyReader(c.raw); ; {
-		r, err := p.Read()
-		if err != nil {
-			c.readErr = err
-			return
-		}
-		select {
-		case c.replies <- r:
-		default:
-			c.readErr = fmt.Errorf("%w: %d replies nobody asked for", conn.ErrProtocol, maxQueued)
-			return
-		}
-	}
-}
-
 // Begin starts a verb: until end is called, the end of ctx breaks the
 // connection, so that whatever waits on it returns at once. It fails when the
 // connection is broken, ctx has ended, or another verb is open.
@@ -131,15 +118,18 @@ func (c *Control) Begin(ctx context.Context) (end func(), err error) {
 		return nil, &conn.Error{Op: "session", Outcome: conn.NotExecuted, Err: context.Cause(ctx)}
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.busy {
+		c.mu.Unlock()
 		return nil, &conn.Error{Op: "session", Outcome: conn.Refused, Err: conn.ErrBusy}
 	}
-	return c.beginLocked(ctx), nil
+	end = c.beginLocked(ctx)
+	c.mu.Unlock()
+	c.replaceDead()
+	return end, nil
 }
 
 func (c *Control) beginLocked(ctx context.Context) (end func()) {
-	c.busy, c.transfer = true, nil
+	c.busy, c.transfer, c.leads, c.plan = true, nil, nil, nil
 	stop := context.AfterFunc(ctx, func() { c.Fail(context.Cause(ctx)) })
 	return func() {
 		stop()
@@ -155,10 +145,13 @@ func (c *Control) beginLocked(ctx context.Context) (end func()) {
 func (c *Control) Fail(cause error) {
 	c.kill(cause)
 	c.mu.Lock()
-	d := c.data
+	d, warm := c.data, c.warm
 	c.mu.Unlock()
 	if d != nil {
 		d.abort()
+	}
+	if warm != nil && warm.alive() {
+		warm.conn.Close()
 	}
 	c.raw.Close()
 }
@@ -241,5 +234,6 @@ func (c *Control) Close() error {
 	}
 	c.Fail(net.ErrClosed)
 	<-c.done
+	c.opening.Wait()
 	return nil
 }

@@ -335,7 +335,7 @@ func TestDialFails(t *testing.T) {
 	}
 	port := l.Addr().(*net.TCPAddr).Port
 	l.Close()
-	_, _, err = Dial(context.Background(), conn.Config{Host: "127.0.0.1", Port: port})
+	_, _, err = NewServer(conn.Config{Host: "127.0.0.1", Port: port}).Dial(context.Background())
 	if !errors.Is(err, conn.ErrHostDown) || conn.OutcomeOf(err) != conn.NotExecuted {
 		t.Errorf("closed port: %v", err)
 	}
@@ -343,13 +343,13 @@ func TestDialFails(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	_, _, err = Dial(context.Background(), conn.Config{Host: "h", Dial: stuck, ConnectTimeout: time.Millisecond})
+	_, _, err = NewServer(conn.Config{Host: "h", Dial: stuck, ConnectTimeout: time.Millisecond}).Dial(context.Background())
 	if !errors.Is(err, conn.ErrTimeout) {
 		t.Errorf("no answer: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 	defer cancel()
-	_, _, err = Dial(ctx, conn.Config{Host: "h", Dial: stuck})
+	_, _, err = NewServer(conn.Config{Host: "h", Dial: stuck}).Dial(ctx)
 	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, conn.ErrTimeout) {
 		t.Errorf("the caller's deadline: %v", err)
 	}

@@ -13,46 +13,33 @@ import (
 	"ftpfs/conn"
 )
 
-const earlyTimeout = 5 * time.Second // for the reply to a download that was given up
+const (
+	earlyTimeout = time.Second           // for the reply to a download that was given up
+	abortTime    = 30 * time.Millisecond // that Pure-FTPd takes for an ABOR
+)
 
 // dataConn is a data connection. A Read or Write that makes no progress for
 // Config.Timeout breaks the session.
 type dataConn struct {
 	net.Conn
-	c       *Control
-	once    sync.Once
-	written atomic.Int64
-	ended   atomic.Bool // the server closed its side: all is read
-	closed  atomic.Bool
+	c        *Control
+	warm     bool      // it was there before it was needed
+	transfer *transfer // that uses it; nil before its command
+	once     sync.Once
+	written  atomic.Int64
+	ended    atomic.Bool // the server closed its side: all is read
+	closed   atomic.Bool
 }
 
-// dialData opens a data connection to the port of address. A port that does
-// not answer breaks the session: the server would go on waiting there, and
-// speak of it later.
-func (c *Control) dialData(address string) (net.Conn, error) {
-	_, port, err := net.SplitHostPort(address)
-	if err == nil {
-		err = c.broken(conn.NotExecuted)
+// starter is a connection that has something to do as soon as the command is
+// on its way, without keeping anybody waiting: a handshake.
+type starter interface{ Start() }
+
+// begin is called when the command that uses the connection was sent.
+func (d *dataConn) begin() {
+	if s, ok := d.Conn.(starter); ok {
+		s.Start()
 	}
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(c.life, c.connectTimeout)
-	defer cancel()
-	raw, err := c.dial(ctx, "tcp", net.JoinHostPort(c.host, port))
-	if err != nil {
-		c.Fail(fmt.Errorf("data connection: %w", dialError(c.life, err)))
-		return nil, c.broken(conn.NotExecuted)
-	}
-	d := &dataConn{Conn: raw, c: c}
-	c.mu.Lock()
-	c.data = d
-	c.mu.Unlock()
-	if err := c.broken(conn.NotExecuted); err != nil { // meanwhile; Fail has not seen d
-		d.abort()
-		return nil, err
-	}
-	return d, nil
 }
 
 // sent returns how much was written, in bytes.
@@ -61,11 +48,17 @@ func (d *dataConn) sent() int64 { return d.written.Load() }
 // givenUp reports whether the connection was closed before its end was read.
 func (d *dataConn) givenUp() bool { return d.closed.Load() && !d.ended.Load() }
 
+// Read reads. At the end of the data the connection is closed at once, which
+// is what some servers wait for, and the next one asked for.
 func (d *dataConn) Read(p []byte) (int, error) {
+	if d.ended.Load() {
+		return 0, io.EOF
+	}
 	d.Conn.SetReadDeadline(time.Now().Add(d.c.timeout))
 	n, err := d.Conn.Read(p)
 	if errors.Is(err, io.EOF) {
 		d.ended.Store(true)
+		d.Close()
 		return n, io.EOF
 	}
 	return n, d.check(err)
@@ -90,21 +83,40 @@ func (d *dataConn) check(err error) error {
 	return err
 }
 
-// Close ends the transfer: for an upload it says that all was sent.
+// Close ends the transfer: for an upload it says that all was sent, and a
+// download it gives up, unless that has ended.
 func (d *dataConn) Close() error {
 	d.once.Do(func() {
-		d.closed.Store(true)
+		t := d.transfer
 		d.c.mu.Lock()
 		if d.c.data == d {
 			d.c.data = nil
 		}
 		d.c.mu.Unlock()
+		if t != nil && !t.upload && !d.ended.Load() && !t.final.Load() && t.began.Load() {
+			d.c.abort()
+		}
+		d.closed.Store(true)
 		d.Conn.Close()
+		if t != nil {
+			d.c.prepare(t)
+		}
 	})
 	return nil
 }
 
-// Abort resets the connection, so that the server sees an error instead of
+// abort tells a server that wants to hear of it that the download is given
+// up. What it answers to that changes nothing.
+func (c *Control) abort() {
+	c.mu.Lock()
+	wanted := c.manners.Abort && c.life.Err() == nil
+	c.mu.Unlock()
+	if wanted && c.write([]*debt{{verb: "ABOR", take: func(Reply) error { return nil }}}, "ABOR") == nil {
+		time.Sleep(abortTime)
+	}
+}
+
+// abort resets the connection, so that the server sees an error instead of
 // the end of the data.
 func (d *dataConn) abort() {
 	if l, ok := d.Conn.(interface{ SetLinger(sec int) error }); ok {

@@ -119,7 +119,7 @@ func TestDataDial(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	c, end, err := Dial(ctx, cfg)
+	c, end, err := NewServer(cfg).Dial(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

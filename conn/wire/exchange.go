@@ -66,8 +66,8 @@ func (c *Control) Pipeline(lines ...string) ([]Reply, error) {
 	}
 	replies := make([]Reply, 0, len(lines))
 	for rest := lines; len(rest) > 0; {
-		n := packetOf(rest)
-		if err := c.send(rest[:n]...); err != nil {
+		n, err := c.say(rest)
+		if err != nil {
 			return replies, err
 		}
 		for _, l := range rest[:n] {
@@ -108,13 +108,43 @@ func verbOf(line string) string {
 	return strings.ToUpper(verb)
 }
 
-// send writes commands, if nothing came since the last answer.
+// send writes commands that a verb waits for, if nothing came since the last
+// answer.
 func (c *Control) send(lines ...string) error {
+	debts := make([]*debt, len(lines))
+	for i, l := range lines {
+		debts[i] = &debt{verb: verbOf(l)}
+	}
+	return c.sendFor(debts, lines...)
+}
+
+func (c *Control) sendFor(debts []*debt, lines ...string) error {
 	if err := c.broken(conn.NotExecuted); err != nil {
+		return err
+	}
+	if err := c.forget(); err != nil {
 		return err
 	}
 	if err := c.unsolicited(); err != nil {
 		c.Fail(err)
+		return c.broken(conn.NotExecuted)
+	}
+	return c.write(debts, lines...)
+}
+
+// write writes commands for whose answers debts are owed.
+func (c *Control) write(debts []*debt, lines ...string) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	c.mu.Lock()
+	ended := c.ended
+	if !ended {
+		c.debts = append(c.debts, debts...)
+	}
+	c.mu.Unlock()
+	if ended {
+		<-c.done
+		c.Fail(c.endError())
 		return c.broken(conn.NotExecuted)
 	}
 	c.raw.SetWriteDeadline(time.Now().Add(c.timeout))
@@ -134,36 +164,41 @@ func (c *Control) send(lines ...string) error {
 
 // answer waits for the answer to line, which opens no transfer.
 func (c *Control) answer(line string) (Reply, error) {
-	deadline := time.Now().Add(c.timeout)
-	for {
-		r, err := c.await(deadline, verbOf(line))
-		if err != nil || !r.Preliminary() {
-			return r, err
-		}
-	}
+	return c.await(time.Now().Add(c.timeout), verbOf(line))
 }
 
-// await returns the next reply. It is that to verb.
+// await returns the next reply. It is that to verb. One that has come counts
+// whatever has happened since.
 func (c *Control) await(deadline time.Time, verb string) (Reply, error) {
 	t := time.NewTimer(time.Until(deadline))
 	defer t.Stop()
 	select {
 	case r, ok := <-c.replies:
-		if !ok {
-			c.Fail(c.endError())
-			break
-		}
-		c.note(verb, r)
-		if r.Code == closing {
-			// A refusal to go on, or nobody's answer, sent while the command
-			// was on its way: pyftpdlib would then still execute it.
-			c.Fail(&saidError{r})
-			break
-		}
-		return r, nil
+		return c.take(verb, r, ok)
 	case <-t.C:
 		c.Fail(fmt.Errorf("%w: no reply to %s", conn.ErrTimeout, verb))
 	case <-c.life.Done():
+		select {
+		case r, ok := <-c.replies:
+			return c.take(verb, r, ok)
+		default:
+		}
 	}
 	return Reply{}, c.broken(conn.Unknown)
+}
+
+// take takes what came for verb: r, unless the reader has ended.
+func (c *Control) take(verb string, r Reply, ok bool) (Reply, error) {
+	if !ok {
+		c.Fail(c.endError())
+		return Reply{}, c.broken(conn.Unknown)
+	}
+	c.note(verb, r)
+	if r.Code == closing {
+		// A refusal to go on, or nobody's answer, sent while the command
+		// was on its way: pyftpdlib would then still execute it.
+		c.Fail(&saidError{r})
+		return Reply{}, c.broken(conn.Unknown)
+	}
+	return r, nil
 }

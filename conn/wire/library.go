@@ -2,11 +2,14 @@ package wire
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"ftpfs/conn"
@@ -15,6 +18,10 @@ import (
 // rawMark before a path tells the library's facade that the rest is a whole
 // command, see Raw.
 const rawMark = "\x01"
+
+// maxDiscard is how much of a transfer that nobody wants is read, in bytes,
+// before its connection is closed.
+const maxDiscard = 64 << 10
 
 // Raw returns the path to call the library's Retr (or Stor) with so that
 // command is sent instead of RETR (STOR): any command that transfers data the
@@ -25,30 +32,51 @@ func Raw(command string) (path string) { return rawMark + command }
 type transfer struct {
 	data   *dataConn
 	upload bool
-	sent   bool // its command was written
+	local  bool        // the library was not kept waiting for the 150
+	sent   bool        // its command was written; owned by the verb
+	began  atomic.Bool // its 1xx has come
+	final  atomic.Bool // its last reply has come
 }
 
 // Sent reports whether the open verb has sent the command of its transfer.
 func (c *Control) Sent() bool { return c.transfer != nil && c.transfer.sent }
 
-// openData returns the open data connection, nil if there is none.
-func (c *Control) openData() *dataConn {
+// lead is a command that is sent before that of a transfer.
+type lead struct {
+	line string
+	ok   func(Reply) bool
+}
+
+// Lead has a command sent in one packet with the next transfer's command,
+// before it: a CWD. If ok says no to its answer, nothing is transferred: what
+// comes is thrown away, nothing is sent, and the library gets that answer.
+func (c *Control) Lead(line string, ok func(Reply) bool) { c.leads = append(c.leads, lead{line, ok}) }
+
+// opened returns the data connection of the open verb, nil if there is none.
+func (c *Control) opened() *dataConn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.data
 }
 
 // DialFunc is for the library's DialWithDialFunc: the first call returns the
-// library's end of the control connection, the others open data connections.
-// Those go to the server of the control connection whatever host the address
-// names, so that a server cannot send us elsewhere.
-func (c *Control) DialFunc(_, address string) (net.Conn, error) {
+// library's end of the control connection, the others the data connection
+// that the answer to its EPSV or PASV stood for.
+func (c *Control) DialFunc(_, _ string) (net.Conn, error) {
 	if !c.lib.taken {
 		c.lib.taken = true
 		return c.lib, nil
 	}
-	return c.dialData(address)
+	if d := c.opened(); d != nil {
+		c.lib.lent = &lentConn{d}
+		return c.lib.lent, nil
+	}
+	return nil, fmt.Errorf("%w: no data connection was asked for", conn.ErrProtocol)
 }
+
+// lentConn is the data connection that the library has. It may become
+// another one before anything was transferred.
+type lentConn struct{ *dataConn }
 
 // owed is what the library may read next.
 type owed uint8
@@ -65,8 +93,12 @@ const (
 type library struct {
 	c     *Control
 	taken bool
-	verb  string // of the command under way; RETR, STOR or APPE also if another is sent in its place
+	lent  *lentConn // of the transfer under way
+	line  string    // which has this command
+	verb  string    // of the command under way; RETR, STOR or APPE also if another is sent in its place
 	owed  owed
+	leads []lead // commands sent before that of the transfer
+	asked []lead // those of them that are not yet answered
 	out   []byte // of a command, until its end comes
 	in    []byte // of a reply, not yet read
 }
@@ -90,38 +122,141 @@ func (l *library) Write(p []byte) (int, error) {
 // command sends what the library wants to say. An error ends the library's
 // use of the connection, since its writer never recovers.
 func (l *library) command(line string) error {
-	c := l.c
 	l.verb, l.owed = verbOf(line), answer
-	if l.verb == "PRET" { // costs a round trip and no server here needs it
-		l.in, l.owed = Reply{Code: 200, Lines: []string{"OK"}}.wire(), nothing
-		return nil
-	}
-	// The mark counts right behind the verb only: file names may hold it.
-	if _, arg, _ := strings.Cut(line, " "); l.transfers() && strings.HasPrefix(arg, rawMark) {
-		line = arg[len(rawMark):]
-	}
 	if err := checkLine(line); err != nil {
-		c.Fail(err)
+		l.c.Fail(err)
 		return err
 	}
-	if !l.transfers() {
-		return c.send(line)
+	switch {
+	case l.verb == "PRET": // costs a round trip and no server here needs it
+		l.reply(Reply{Code: 200, Lines: []string{"OK"}})
+		return nil
+	case l.verb == "EPSV" || l.verb == "PASV":
+		return l.open()
+	case l.verb == "REST":
+		// It goes out with the transfer's command, and is answered there.
+		l.c.Lead(line, func(r Reply) bool { l.c.armed = r.Code/100 == 3; return l.c.armed })
+		l.reply(Reply{Code: 350, Lines: []string{"OK"}})
+		return nil
+	case l.transfers():
+		return l.transfer(line)
 	}
-	if c.armed && c.last.verb != "REST" {
-		if err := c.disarm(); err != nil {
-			return err
-		}
-	}
-	c.transfer = &transfer{data: c.openData(), upload: l.verb != "RETR"}
-	err := c.send(line)
-	c.transfer.sent = err == nil || conn.OutcomeOf(err) != conn.NotExecuted
+	_, err := l.c.say([]string{line})
 	return err
+}
+
+// reply has the library read an answer of our own.
+func (l *library) reply(r Reply) { l.in, l.owed = r.wire(), nothing }
+
+// open answers EPSV or PASV: with an address that DialFunc does not look at.
+func (l *library) open() error {
+	_, err := l.c.openData()
+	var refused *refusedError
+	switch {
+	case errors.As(err, &refused):
+		l.c.note(l.verb, refused.Reply)
+		l.reply(refused.Reply)
+	case err != nil:
+		return err
+	case l.verb == "EPSV":
+		l.reply(Reply{Code: 229, Lines: []string{"(|||1|)"}})
+	default:
+		l.reply(Reply{Code: 227, Lines: []string{"(127,0,0,1,0,1)"}})
+	}
+	return nil
 }
 
 // transfers reports whether the command under way uses a data connection.
 func (l *library) transfers() bool {
 	return l.verb == "RETR" || l.verb == "STOR" || l.verb == "APPE"
 }
+
+// transfer sends the command of a transfer, in one packet with what leads to it.
+func (l *library) transfer(line string) error {
+	c := l.c
+	// The mark counts right behind the verb only: file names may hold it.
+	if _, arg, _ := strings.Cut(line, " "); strings.HasPrefix(arg, rawMark) {
+		line = arg[len(rawMark):]
+	}
+	l.leads, c.leads = c.leads, nil
+	resumes := slices.ContainsFunc(l.leads, isREST)
+	if l.verb != "RETR" {
+		if done, err := l.restFirst(); done || err != nil {
+			return err
+		}
+	}
+	if c.armed && !resumes {
+		if err := c.disarm(); err != nil {
+			return err
+		}
+	}
+	t := &transfer{data: c.opened(), upload: l.verb != "RETR"}
+	if t.data == nil {
+		c.Fail(fmt.Errorf("%w: a transfer without a data connection", conn.ErrProtocol))
+		return c.broken(conn.NotExecuted)
+	}
+	t.local = t.upload && len(l.leads) == 0 && c.takesDataFirst(t.data)
+	c.transfer, t.data.transfer = t, t
+	l.line = line
+	err := l.sendTransfer(line)
+	t.sent = err == nil || conn.OutcomeOf(err) != conn.NotExecuted
+	if err == nil && t.local {
+		l.reply(Reply{Code: 150, Lines: []string{"OK"}})
+		l.owed, c.armed = completion, false
+	}
+	return err
+}
+
+// restFirst sends a REST before an upload by itself: refused, it would leave
+// the whole file to be overwritten. done: it is, and that is the answer.
+func (l *library) restFirst() (done bool, err error) {
+	i := slices.IndexFunc(l.leads, isREST)
+	if i < 0 {
+		return false, nil
+	}
+	rest := l.leads[i]
+	r, err := l.c.Command(rest.line)
+	if err != nil {
+		return false, err
+	}
+	l.leads = slices.Delete(l.leads, i, i+1)
+	if done = !rest.ok(r); done {
+		l.reply(r)
+	}
+	return done, nil
+}
+
+// takesDataFirst reports whether an upload to d may begin before the 150: a
+// server that has taken one is taken to take the next. With TLS it would be
+// the handshake that comes first.
+func (c *Control) takesDataFirst(d *dataConn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, clear := d.Conn.(*idleConn)
+	return clear && (c.manners.DataFirst || c.server.stored.Load())
+}
+
+// sendTransfer sends l.leads and line for the open transfer.
+func (l *library) sendTransfer(line string) error {
+	t := l.c.transfer
+	var (
+		debts []*debt
+		lines []string
+	)
+	for _, lead := range l.leads {
+		debts = append(debts, &debt{verb: verbOf(lead.line)})
+		lines = append(lines, lead.line)
+	}
+	l.asked = l.leads
+	debts = append(debts, &debt{verb: l.verb, transfer: t})
+	err := l.c.sendFor(debts, append(lines, line)...)
+	if err == nil {
+		t.data.begin()
+	}
+	return err
+}
+
+func isREST(l lead) bool { return verbOf(l.line) == "REST" }
 
 // disarm takes back a REST that no transfer has used up: most servers keep it
 // and would apply it to the next one, of whatever file.
@@ -153,35 +288,85 @@ func (l *library) Read(p []byte) (int, error) {
 
 // next waits for the reply that the library is owed.
 func (l *library) next() (Reply, error) {
-	c, deadline := l.c, time.Now().Add(l.patience())
+	c := l.c
 	if l.owed == nothing {
 		c.Fail(fmt.Errorf("%w: the library waits for an answer to nothing", conn.ErrProtocol))
 		return Reply{}, c.broken(conn.Unknown)
 	}
-	for {
-		r, err := c.await(deadline, l.verb)
-		if err != nil {
-			return Reply{}, err
+	if l.transfers() && l.owed == answer {
+		if r, refused, err := l.led(); refused || err != nil {
+			l.owed = nothing
+			return r, err
 		}
-		switch {
-		case l.owed == answer && l.transfers() && r.Preliminary():
-			l.owed, c.armed = completion, false
-			return r, nil
-		case l.owed == completion && (!r.Preliminary() || c.transfer.data.givenUp()):
-			// Pure-FTPd ends a download that we gave up with a second 150.
-			// 225 and 250 end a transfer too (RFC 959, 5.4).
-			if r.Preliminary() || r.Code == 225 || r.Code == 250 {
-				r.Code = 226
-			}
-		case r.Preliminary(): // 120 before the greeting, a second 150
-			continue
-		}
-		if l.verb == "REST" && r.Code/100 == 3 {
-			c.armed = true
-		}
-		l.owed = nothing
-		return r, nil
 	}
+	r, err := c.await(time.Now().Add(l.patience()), l.verb)
+	if err != nil {
+		return Reply{}, err
+	}
+	switch {
+	case r.Code == 425 && l.owed == answer && l.transfers() && c.transfer.data.warm && !(c.transfer.upload && c.armed):
+		return l.again()
+	case l.owed == answer && l.transfers() && r.Preliminary():
+		l.owed, c.armed = completion, false
+		return r, nil
+	case l.owed == completion && (r.Preliminary() || r.Code == 225 || r.Code == 250):
+		// Pure-FTPd ends a download that we gave up with a second 150. 225
+		// and 250 end a transfer too (RFC 959, 5.4).
+		r.Code = 226
+	}
+	l.owed = nothing
+	return r, nil
+}
+
+// again runs the transfer on a new data connection, for the server would not
+// use the one that was warm.
+func (l *library) again() (Reply, error) {
+	c, t := l.c, l.c.transfer
+	c.server.strikes.Add(1)
+	l.lent.Close()
+	d, err := c.openData()
+	if err != nil {
+		return Reply{}, err
+	}
+	d.warm = false // it will not be tried again
+	c.transfer = &transfer{data: d, upload: t.upload, sent: true}
+	d.transfer, l.lent.dataConn = c.transfer, d
+	if err := l.sendTransfer(l.line); err != nil {
+		return Reply{}, err
+	}
+	return l.next()
+}
+
+// led takes the answers to what was sent before the transfer's command. One
+// that is refused is the answer to that too: what it transfers is thrown away.
+func (l *library) led() (refusal Reply, refused bool, err error) {
+	c := l.c
+	var verb string
+	asked := l.asked
+	l.asked = nil
+	for _, lead := range asked {
+		r, err := c.await(time.Now().Add(c.timeout), verbOf(lead.line))
+		if err != nil {
+			return Reply{}, false, err
+		}
+		if !lead.ok(r) && !refused {
+			refusal, refused, verb = r, true, verbOf(lead.line)
+		}
+	}
+	if !refused {
+		return Reply{}, false, nil
+	}
+	r, err := c.await(time.Now().Add(c.timeout), l.verb)
+	if err == nil && r.Preliminary() {
+		if !c.transfer.upload {
+			io.Copy(io.Discard, io.LimitReader(c.transfer.data, maxDiscard))
+		}
+		c.transfer.data.Close()
+		l.owed = completion
+		_, err = c.await(time.Now().Add(l.patience()), l.verb)
+	}
+	c.note(verb, refusal)
+	return refusal, true, err
 }
 
 // patience is how long the reply may take that the library is owed. After an

@@ -44,6 +44,7 @@ func (p *peer) passive(command string, answer func(port int) string) net.Conn {
 		return nil
 	}
 	defer l.Close()
+	l.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Second))
 	p.expect(command, answer(l.Addr().(*net.TCPAddr).Port))
 	c, err := l.Accept()
 	if err != nil {
@@ -63,7 +64,7 @@ func sends(c net.Conn, content string) {
 // connect logs the library in and leaves a verb open.
 func connect(t *testing.T, cfg conn.Config) (*Control, *ftp.ServerConn) {
 	t.Helper()
-	c, end, err := Dial(context.Background(), cfg)
+	c, end, err := NewServer(cfg).Dial(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +285,7 @@ func TestRemoteAddr(t *testing.T) {
 		io.Copy(io.Discard, there)
 	}()
 	cfg := conn.Config{Host: "memory", Port: 21, Dial: func(context.Context, string, string) (net.Conn, error) { return here, nil }}
-	c, end, err := Dial(context.Background(), cfg)
+	c, end, err := NewServer(cfg).Dial(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +294,7 @@ func TestRemoteAddr(t *testing.T) {
 	if _, err := ftp.Dial("", ftp.DialWithDialFunc(c.DialFunc)); err != nil {
 		t.Fatal(err)
 	}
-	if c.host != "memory" {
-		t.Errorf("data connections go to %q", c.host)
+	if c.opener.(*passive).host != "memory" {
+		t.Errorf("data connections go to %q", c.opener.(*passive).host)
 	}
 }

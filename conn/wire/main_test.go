@@ -85,7 +85,7 @@ func (p *peer) gone() {
 // control connects to cfg and takes the greeting.
 func control(t *testing.T, cfg conn.Config) *Control {
 	t.Helper()
-	c, end, err := Dial(context.Background(), cfg)
+	c, end, err := NewServer(cfg).Dial(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,9 +15,9 @@ import (
 // to flow evenly.
 const throttleBurst = 32 << 10
 
-// Throttled returns cfg with a Dial whose connections together transfer at
+// throttled returns cfg with a Dial whose connections together transfer at
 // most cfg.Bandwidth bytes a second in each direction; 0: no limit.
-func Throttled(cfg conn.Config) conn.Config {
+func throttled(cfg conn.Config) conn.Config {
 	if cfg.Bandwidth <= 0 {
 		return cfg
 	}

@@ -17,7 +17,7 @@ func TestThrottled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit, size = 1 << 20, 2 << 20
 		var peers []net.Conn
-		cfg := Throttled(conn.Config{Bandwidth: limit, Dial: func(context.Context, string, string) (net.Conn, error) {
+		cfg := throttled(conn.Config{Bandwidth: limit, Dial: func(context.Context, string, string) (net.Conn, error) {
 			a, b := net.Pipe()
 			peers = append(peers, b)
 			return a, nil
@@ -55,7 +55,7 @@ func TestThrottled(t *testing.T) {
 func TestThrottledConnEndsItsWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := net.Pipe()
-		cfg := Throttled(conn.Config{Bandwidth: 4, Dial: func(context.Context, string, string) (net.Conn, error) { return a, nil }})
+		cfg := throttled(conn.Config{Bandwidth: 4, Dial: func(context.Context, string, string) (net.Conn, error) { return a, nil }})
 		c, err := cfg.Dial(t.Context(), "tcp", "")
 		if err != nil {
 			t.Fatal(err)

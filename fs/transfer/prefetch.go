@@ -211,9 +211,12 @@ func (a *prefetcher) work(ctx context.Context, w *walk) {
 		a.mu.Unlock()
 		n, err := a.fetch(ctx, path.Join(w.dir, e.Name), e, told)
 		a.mu.Lock()
-		if _, still := w.ahead[e.Name]; n == 0 && still {
+		switch _, still := w.ahead[e.Name]; {
+		case n == 0 && still:
 			delete(w.ahead, e.Name)
 			w.bytes -= e.Size
+		case n == 0:
+			a.stats.Read-- // it was opened before anything was fetched
 		}
 		if n > 0 {
 			a.stats.Files++

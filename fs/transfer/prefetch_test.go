@@ -44,6 +44,7 @@ func TestWalkFindsTheNextFilesThere(t *testing.T) {
 		if got := r.srv.Count("RETR"); got != n {
 			t.Errorf("%d RETR of %d files", got, n)
 		}
+		time.Sleep(time.Second) // until the server's last word about each
 		if s := r.m.Status().Ahead; s.Files < n-10 || s.Read != s.Files {
 			t.Errorf("fetched ahead: %+v", s)
 		}

@@ -94,10 +94,12 @@ func TestLostEndOfADownloadIsNoChange(t *testing.T) {
 		defer r.srv.Fault(ftptest.DropAfter("RETR").Once())()
 		h := r.open("/f", transfer.How{})
 		back := r.srv.Fault(ftptest.Refuse(ftptest.Greeting, 421, "Service not available"))
+		look := r.srv.Fault(ftptest.DropBefore("SIZE")) // on other sessions
 		r.handleReads(h, want)
 		time.Sleep(time.Minute) // longer than anybody tries to reach the server
 		r.handleReads(h, want)
 		back()
+		look()
 		r.handleReads(h, want)
 		h.Release()
 		r.srv.ResetLog()

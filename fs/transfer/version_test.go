@@ -70,7 +70,7 @@ func TestHandleReadsOneVersion(t *testing.T) {
 // readOn reads so that the stream behind the reader goes on all the time.
 func readOn(r *rig, h *transfer.Handle) {
 	r.Helper()
-	for off := int64(tail); off < 40<<20; off += 4 << 20 {
+	for off := int64(tail); off < 40<<20; off += 1 << 20 {
 		if _, err := h.ReadAt(r.Context(), make([]byte, tail), off); err != nil {
 			r.Fatal(err)
 		}

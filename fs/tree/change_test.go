@@ -59,10 +59,12 @@ func TestUnresolvedChangesAreLookedAtLater(t *testing.T) {
 			names(t, tr, "/d/e")
 			defer s.Fault(ftptest.DropAfter(verb).OnArg(c.arg).Once())()
 			back := s.Fault(ftptest.Refuse(ftptest.Greeting, 450, "Service not available"))
+			look := s.Fault(ftptest.DropBefore("MLSD")) // on another session that is open
 			if err := c.do(t.Context(), tr); err == nil {
 				t.Fatal("it succeeded although nobody knows")
 			}
 			back()
+			look()
 			if got := names(t, tr, "/d"); !cmp.Equal(got, c.want) {
 				t.Errorf("got %v, want %v", got, c.want)
 			}

@@ -1,0 +1,65 @@
+package wire
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+
+	"ftpfs/conn"
+)
+
+// maxStrikes is how often a warm connection may have been of no use to a
+// server before no more are made.
+const maxStrikes = 2
+
+// Server is what all connections to one server have in common.
+type Server struct {
+	cfg     conn.Config
+	strikes atomic.Int32 // warm connections in a row that the server would not use
+	stored  atomic.Bool  // an upload was taken
+}
+
+// NewServer returns the server of cfg.
+func NewServer(cfg conn.Config) *Server {
+	cfg = throttled(cfg)
+	if cfg.Dial == nil {
+		cfg.Dial = new(net.Dialer).DialContext
+	}
+	return &Server{cfg: cfg}
+}
+
+// dial opens a TCP connection to address.
+func (s *Server) dial(ctx context.Context, address string) (net.Conn, error) {
+	return s.cfg.Dial(ctx, "tcp", address)
+}
+
+// warm reports whether data connections are made ahead of their use.
+func (s *Server) warm() bool { return !s.cfg.NoWarm && s.strikes.Load() < maxStrikes }
+
+// Manners are what a server is known to put up with. The zero value is what
+// every server does.
+type Manners struct {
+	Warm      bool // a data connection may be open before the command that uses it
+	Ahead     bool // a command sent at the end of a download's data is answered after the 226, so that it need not wait for it
+	DataFirst bool // data may follow STOR at once, without the 150 being seen
+	Abort     bool // a download is given up by ABOR before the connection is closed
+}
+
+// Tune tells what the server puts up with, once that is known.
+func (c *Control) Tune(m Manners) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.manners = m
+}
+
+// Warm has a data connection made for the next transfer, if there is none.
+// The user is logged in.
+func (c *Control) Warm() { c.warmUp() }
+
+// Ready reports whether nothing has to be done before the next transfer: its
+// data connection is there, or none is made ahead of its use.
+func (c *Control) Ready() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.manners.Warm || !c.server.warm() || c.warm != nil && c.warm.alive()
+}
