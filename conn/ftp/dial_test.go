@@ -178,7 +178,7 @@ func TestCommandLimit(t *testing.T) {
 	for greeting, want := range map[string]int{
 		"ProFTPD Server (lab) [127.0.0.1]": 4000, "(vsFTPd 3.0.3)": 4000, "pyftpdlib 1.5.7 ready.": 2000, "localhost FTP server": 508,
 	} {
-		if got := productOf(wire.Reply{Code: 220, Lines: []string{greeting}}).limit; got != want {
+		if got := productOf(wire.Reply{Code: 220, Lines: []string{greeting}}).manners.MaxLine; got != want {
 			t.Errorf("%s: %d, want %d", greeting, got, want)
 		}
 	}

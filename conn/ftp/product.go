@@ -12,7 +12,6 @@ import (
 // product is what is known of a server by the program that it runs, as far as
 // no reply of it tells. The zero value but for limit is any other server's.
 type product struct {
-	limit      int  // bytes that a command may have without its end
 	namesLinks bool // MLSD says which names are symlinks
 	goesBack   bool // MLSD ends in the directory that was current, and the session if that is gone
 	mapsNames  bool // control characters, and spaces at the end of new names, become underscores
@@ -26,24 +25,26 @@ type product struct {
 // that are known get more.
 func productOf(greeting wire.Reply) product {
 	text := strings.ToLower(greeting.Text())
-	ordered := wire.Manners{Warm: true, Ahead: true, DataFirst: true}
-	aborts := ordered
+	ordered := func(maxLine int) wire.Manners {
+		return wire.Manners{Warm: true, Ahead: true, DataFirst: true, MaxLine: maxLine}
+	}
+	aborts := ordered(4000)
 	aborts.Abort = true
-	early := ordered
+	early := ordered(2000)
 	early.Ahead = false // it answers commands during a transfer, and EPSV ends it
 	for name, p := range map[string]product{
-		"proftpd":          {limit: 4000, inOrder: true, manners: ordered, namesLinks: true},
-		"vsftpd":           {limit: 4000, inOrder: true, manners: ordered}, // has no MLSD
-		"pure-ftpd":        {limit: 4000, inOrder: true, manners: aborts, namesLinks: true, goesBack: true, mapsNames: true},
-		"pyftpdlib":        {limit: 2000, inOrder: true, manners: early, onlyUTF8: true},
-		"inetutils":        {limit: 508, inOrder: true, manners: ordered},
-		"ftpfs ftp server": {limit: 508, inOrder: true, manners: ordered, namesLinks: true}, // ours, of the demo
+		"proftpd":          {inOrder: true, manners: ordered(4000), namesLinks: true},
+		"vsftpd":           {inOrder: true, manners: ordered(4000)}, // has no MLSD
+		"pure-ftpd":        {inOrder: true, manners: aborts, namesLinks: true, goesBack: true, mapsNames: true},
+		"pyftpdlib":        {inOrder: true, manners: early, onlyUTF8: true},
+		"inetutils":        {inOrder: true, manners: ordered(508)},
+		"ftpfs ftp server": {inOrder: true, manners: ordered(508), namesLinks: true}, // ours, of the demo
 	} {
 		if strings.Contains(text, name) {
 			return p
 		}
 	}
-	return product{limit: 508, manners: wire.Manners{Warm: true}}
+	return product{manners: wire.Manners{Warm: true, MaxLine: 508}}
 }
 
 // check refuses paths that the server would take for others.

@@ -68,6 +68,7 @@ func (s *session) begin(ctx context.Context, op string, paths ...string) (end fu
 		if err := s.check(op, p); err != nil {
 			return nil, err
 		}
+		s.away = s.away || s.long(p) // the wire goes to its directory
 	}
 	end, err = s.ctl.Begin(ctx)
 	if err != nil {
@@ -91,13 +92,25 @@ func (s *session) check(op, p string) error {
 	switch {
 	case err == nil && strings.Contains(p, "\xff"):
 		err = fmt.Errorf("%w: it holds the byte 0xFF", conn.ErrInvalidName)
-	case err == nil && len(p)+longestVerb > s.product.limit:
-		err = fmt.Errorf("%w: the path has %d bytes", conn.ErrNameTooLong, len(p))
+	case err == nil && longestName(p)+longestVerb > s.product.manners.MaxLine:
+		err = fmt.Errorf("%w: a name has %d bytes", conn.ErrNameTooLong, longestName(p))
 	}
 	if err != nil {
 		return &conn.Error{Op: op, Path: p, Outcome: conn.Refused, Err: err}
 	}
 	return nil
+}
+
+// long reports whether commands about p are too long for the server.
+func (s *session) long(p string) bool { return len(p)+longestVerb > s.product.manners.MaxLine }
+
+// longestName returns the length of the longest name in a path, in bytes.
+func longestName(p string) int {
+	longest := 0
+	for name := range strings.SplitSeq(p, "/") {
+		longest = max(longest, len(name))
+	}
+	return longest
 }
 
 // do sends a command about path that is done with a 2xx or 3xx reply. The

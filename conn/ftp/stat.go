@@ -186,6 +186,9 @@ func baseOf(p string) string {
 	return path.Base(p)
 }
 
+// dirOf returns the directory that a path is in.
+func dirOf(p string) string { return path.Dir(p) }
+
 // isVague reports whether err is a refusal without a reason.
 func isVague(err error) bool {
 	var e *conn.Error

@@ -131,6 +131,9 @@ func (s *session) commit(path string, sent int64, c conn.Commit) (conn.Entry, er
 		ready   wire.Reply
 		chmodOK bool
 	)
+	if s.long(c.RenameTo) { // see Rename
+		p.add("CWD "+dirOf(c.RenameTo), ignore)
+	}
 	if verb := s.timeVerb(); verb != "" && !c.Time.IsZero() {
 		p.add(timeLine(verb, path, c.Time), func(r wire.Reply) { s.learnTime(verb, r) })
 	}

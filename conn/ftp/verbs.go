@@ -74,6 +74,15 @@ func (s *session) Rename(ctx context.Context, from, to string) error {
 		return err
 	}
 	defer end()
+	if s.long(to) {
+		if s.long(from) && dirOf(from) != dirOf(to) {
+			return &conn.Error{Op: "RNTO", Path: to, Outcome: conn.Refused, Err: conn.ErrNameTooLong}
+		}
+		// Nothing may come between the two, so this is where the second must be short.
+		if err := s.do("CWD", dirOf(to), "CWD "+dirOf(to)); err != nil {
+			return s.explain("CWD", dirOf(to), err)
+		}
+	}
 	if err := s.do("RNFR", from, "RNFR "+from); err != nil {
 		if conn.OutcomeOf(err) == conn.Unknown {
 			err = at("RNFR", from, conn.NotExecuted, err) // it changes nothing

@@ -44,6 +44,7 @@ type Control struct {
 	armed    bool      // REST was accepted and no transfer has used it up
 	transfer *transfer // of the open verb; nil before its command
 	leads    []lead    // to be sent with the next transfer's command, before it
+	cwd      string    // the current directory, absolute, if this verb went there: later it may have another name
 	plan     []string  // see Foretell
 	foretold []string  // those of the plan that were sent and not yet asked for
 
@@ -129,7 +130,7 @@ func (c *Control) Begin(ctx context.Context) (end func(), err error) {
 }
 
 func (c *Control) beginLocked(ctx context.Context) (end func()) {
-	c.busy, c.transfer, c.leads, c.plan = true, nil, nil, nil
+	c.busy, c.transfer, c.leads, c.plan, c.cwd = true, nil, nil, nil, ""
 	stop := context.AfterFunc(ctx, func() { c.Fail(context.Cause(ctx)) })
 	return func() {
 		stop()

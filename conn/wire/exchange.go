@@ -66,6 +66,14 @@ func (c *Control) Pipeline(lines ...string) ([]Reply, error) {
 	}
 	replies := make([]Reply, 0, len(lines))
 	for rest := lines; len(rest) > 0; {
+		if c.long(rest[0]) {
+			r, err := c.longCommand(rest[0])
+			if err != nil {
+				return replies, err
+			}
+			replies, rest = append(replies, r), rest[1:]
+			continue
+		}
 		n, err := c.say(rest)
 		if err != nil {
 			return replies, err
@@ -75,6 +83,7 @@ func (c *Control) Pipeline(lines ...string) ([]Reply, error) {
 			if err != nil {
 				return replies, err
 			}
+			c.went(l, r)
 			replies = append(replies, r)
 		}
 		rest = rest[n:]
@@ -82,12 +91,25 @@ func (c *Control) Pipeline(lines ...string) ([]Reply, error) {
 	return replies, nil
 }
 
+// longCommand is Command for a line that must be shortened.
+func (c *Control) longCommand(line string) (Reply, error) {
+	short, r, refused, err := c.shorten(line)
+	if refused || err != nil {
+		return r, err
+	}
+	r, err = c.exchange(short)
+	if err == nil {
+		c.went(line, r)
+	}
+	return r, err
+}
+
 // packetOf returns how many of the lines go into the next packet.
-func packetOf(lines []string) int {
+func (c *Control) packetOf(lines []string) int {
 	size := 0
 	for n, l := range lines[:min(len(lines), maxPipeline)] {
 		size += len(l) + len("\r\n")
-		if size > maxPipelineBytes && n > 0 {
+		if n > 0 && (size > maxPipelineBytes || c.long(l)) {
 			return n
 		}
 	}

@@ -24,7 +24,7 @@ func (c *Control) say(lines []string) (n int, err error) {
 		c.foretold = c.foretold[n:]
 		return n, nil
 	}
-	n = packetOf(lines)
+	n = c.packetOf(lines)
 	return n, c.send(lines[:n]...)
 }
 

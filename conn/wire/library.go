@@ -44,13 +44,16 @@ func (c *Control) Sent() bool { return c.transfer != nil && c.transfer.sent }
 // lead is a command that is sent before that of a transfer.
 type lead struct {
 	line string
+	sent string // line, or what it was shortened to
 	ok   func(Reply) bool
 }
 
 // Lead has a command sent in one packet with the next transfer's command,
 // before it: a CWD. If ok says no to its answer, nothing is transferred: what
 // comes is thrown away, nothing is sent, and the library gets that answer.
-func (c *Control) Lead(line string, ok func(Reply) bool) { c.leads = append(c.leads, lead{line, ok}) }
+func (c *Control) Lead(line string, ok func(Reply) bool) {
+	c.leads = append(c.leads, lead{line: line, sent: line, ok: ok})
+}
 
 // opened returns the data connection of the open verb, nil if there is none.
 func (c *Control) opened() *dataConn {
@@ -141,7 +144,15 @@ func (l *library) command(line string) error {
 	case l.transfers():
 		return l.transfer(line)
 	}
-	_, err := l.c.say([]string{line})
+	short, r, refused, err := l.c.shorten(line)
+	switch {
+	case err != nil:
+		l.c.Fail(err) // the library's writer never recovers
+	case refused:
+		l.reply(r)
+	default:
+		_, err = l.c.say([]string{short})
+	}
 	return err
 }
 
@@ -179,6 +190,10 @@ func (l *library) transfer(line string) error {
 		line = arg[len(rawMark):]
 	}
 	l.leads, c.leads = c.leads, nil
+	line, refused, err := l.shortenAll(line)
+	if refused || err != nil {
+		return err
+	}
 	resumes := slices.ContainsFunc(l.leads, isREST)
 	if l.verb != "RETR" {
 		if done, err := l.restFirst(); done || err != nil {
@@ -198,13 +213,34 @@ func (l *library) transfer(line string) error {
 	t.local = t.upload && len(l.leads) == 0 && c.takesDataFirst(t.data)
 	c.transfer, t.data.transfer = t, t
 	l.line = line
-	err := l.sendTransfer(line)
+	err = l.sendTransfer(line)
 	t.sent = err == nil || conn.OutcomeOf(err) != conn.NotExecuted
 	if err == nil && t.local {
 		l.reply(Reply{Code: 150, Lines: []string{"OK"}})
 		l.owed, c.armed = completion, false
 	}
 	return err
+}
+
+// shortenAll makes the commands of a transfer as short as the server wants
+// them. If a directory on the way refuses, that is the answer.
+func (l *library) shortenAll(line string) (short string, refused bool, err error) {
+	var r Reply
+	for i := range l.leads {
+		if l.leads[i].sent, r, refused, err = l.c.shorten(l.leads[i].line); refused || err != nil {
+			break
+		}
+	}
+	if !refused && err == nil {
+		short, r, refused, err = l.c.shorten(line)
+	}
+	if refused {
+		l.reply(r)
+	}
+	if err != nil {
+		l.c.Fail(err)
+	}
+	return short, refused, err
 }
 
 // restFirst sends a REST before an upload by itself: refused, it would leave
@@ -245,7 +281,7 @@ func (l *library) sendTransfer(line string) error {
 	)
 	for _, lead := range l.leads {
 		debts = append(debts, &debt{verb: verbOf(lead.line)})
-		lines = append(lines, lead.line)
+		lines = append(lines, lead.sent)
 	}
 	l.asked = l.leads
 	debts = append(debts, &debt{verb: l.verb, transfer: t})
@@ -349,6 +385,7 @@ func (l *library) led() (refusal Reply, refused bool, err error) {
 		if err != nil {
 			return Reply{}, false, err
 		}
+		c.went(lead.line, r)
 		if !lead.ok(r) && !refused {
 			refusal, refused, verb = r, true, verbOf(lead.line)
 		}

@@ -43,6 +43,7 @@ type Manners struct {
 	Ahead     bool // a command sent at the end of a download's data is answered after the 226, so that it need not wait for it
 	DataFirst bool // data may follow STOR at once, without the 150 being seen
 	Abort     bool // a download is given up by ABOR before the connection is closed
+	MaxLine   int  // bytes of a command without its end; a longer path is shortened by going to its directory. 0: any
 }
 
 // Tune tells what the server puts up with, once that is known.
