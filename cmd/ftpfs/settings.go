@@ -73,6 +73,7 @@ func (s *settings) config(log *slog.Logger) conn.Config {
 	c.Timeout = s.Timeout
 	c.ConnectTimeout = min(conn.DefaultConnectTimeout, s.Timeout)
 	c.Bandwidth = int64(s.Bandwidth)
+	c.FactsFile = filepath.Join(s.CacheDir, c.Identity(), "server.json")
 	c.Log = log
 	return c
 }

@@ -71,6 +71,9 @@ func (f *facts) saveLocked() error {
 	if err != nil {
 		return err
 	}
+	if err := os.MkdirAll(filepath.Dir(f.file), 0o700); err != nil {
+		return err
+	}
 	temp, err := os.CreateTemp(filepath.Dir(f.file), filepath.Base(f.file)+".*")
 	if err != nil {
 		return err

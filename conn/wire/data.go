@@ -16,6 +16,7 @@ import (
 const (
 	earlyTimeout = time.Second           // for the reply to a download that was given up
 	abortTime    = 30 * time.Millisecond // that Pure-FTPd takes for an ABOR
+	copySize     = 128 << 10             // bytes of an upload that are written at a time
 )
 
 // dataConn is a data connection. A Read or Write that makes no progress for
@@ -69,6 +70,11 @@ func (d *dataConn) Write(p []byte) (int, error) {
 	n, err := d.Conn.Write(p)
 	d.written.Add(int64(n))
 	return n, d.check(err)
+}
+
+// ReadFrom sends all of r, in larger pieces than io.Copy does by itself.
+func (d *dataConn) ReadFrom(r io.Reader) (int64, error) {
+	return io.CopyBuffer(struct{ io.Writer }{d}, struct{ io.Reader }{r}, make([]byte, copySize))
 }
 
 // check breaks the session if err means that nothing moves. Other errors are
