@@ -164,3 +164,13 @@ func TestDownloadInterrupted(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A transfer that is over before it began is none, and the session is not
+// used again: nobody knows what comes next.
+func TestFinalReplyFirst(t *testing.T) {
+	srv, s := start(t, map[string]string{"f": big})
+	srv.Fault(ftptest.ReplaceReply("RETR", 150, 226, "Transfer complete"))
+	if _, err := s.Open(bg, "/f", 0); err == nil || conn.OutcomeOf(err) == conn.Refused || s.Err() == nil {
+		t.Errorf("%v, Err %v", err, s.Err())
+	}
+}

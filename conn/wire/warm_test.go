@@ -479,3 +479,52 @@ func TestIdleConn(t *testing.T) {
 	}
 	c.Close()
 }
+
+// A 226 that comes before the data has ended ends nothing: the rest is read,
+// and only then the next connection asked for.
+func TestEarly226(t *testing.T) {
+	c, lib := warmed(t, serve(t, func(p *peer) {
+		p.login()
+		d := p.epsv()
+		p.expect("RETR /a", "150 here", "226 done")
+		for range 3 {
+			io.WriteString(d, "data")
+			p.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+			if b, err := p.r.Peek(1); err == nil {
+				t.Errorf("%q before the end of the data", b)
+			}
+		}
+		p.SetReadDeadline(time.Now().Add(10 * time.Second))
+		d.Close()
+		d = p.epsv()
+		p.gone()
+		d.Close()
+	}), orderly)
+	r, err := lib.Retr("/a")
+	if got := content(t, r, err); got != "datadatadata" {
+		t.Errorf("got %q", got)
+	}
+	becomesReady(t, c)
+}
+
+// A server may write as it likes: one byte at a time, all at once.
+func TestPiecemealReplies(t *testing.T) {
+	c, lib := warmed(t, serve(t, func(p *peer) {
+		p.login()
+		d := p.epsv()
+		p.expect("RETR /a")
+		for _, b := range []byte("150-here\r\n it comes\r\n150 now\r\n") {
+			p.Write([]byte{b})
+			time.Sleep(time.Microsecond)
+		}
+		sends(d, "data")
+		d = p.epsvAhead("226-done", "226 really", "")
+		p.gone()
+		d.Close()
+	}), orderly)
+	r, err := lib.Retr("/a")
+	if got := content(t, r, err); got != "data" {
+		t.Errorf("got %q", got)
+	}
+	becomesReady(t, c)
+}
