@@ -110,7 +110,12 @@ func (s *session) loginError(err error) error {
 func (s *session) setUp() error {
 	s.feat = parseFeatures(s.ctl.Features())
 	p := packet{s: s}
-	p.add("SYST", func(r wire.Reply) { s.unix = r.OK() && strings.Contains(strings.ToUpper(r.Text()), "UNIX") })
+	mvs := false
+	p.add("SYST", func(r wire.Reply) {
+		system := strings.ToUpper(r.Text())
+		s.unix = r.OK() && strings.Contains(system, "UNIX")
+		mvs = r.OK() && strings.Contains(system, "MVS")
+	})
 	p.add("PWD", func(r wire.Reply) { s.home = parsePWD(r) })
 	if s.feat.has("UTF8") {
 		p.add("OPTS UTF8 ON", ignore)
@@ -119,7 +124,13 @@ func (s *session) setUp() error {
 		p.add("OPTS MLST "+facts, ignore) // pyftpdlib gives modes only if asked (RFC 3659, 7.9)
 	}
 	s.srv.setSetUpLines(p.lines)
-	return p.send()
+	if err := p.send(); err != nil {
+		return err
+	}
+	if mvs {
+		return fmt.Errorf("%w: a z/OS server has data sets, not files and folders", errors.ErrUnsupported)
+	}
+	return nil
 }
 
 // parsePWD returns the directory of a PWD reply, "/" if there is none that

@@ -51,6 +51,7 @@ func TestLoginRefused(t *testing.T) {
 		"TLS, FileZilla":           {refuse("USER", 503, "Use AUTH first."), conn.ErrNeedTLS},
 		"TLS, IIS":                 {refuse("PASS", 534, "Policy requires SSL."), conn.ErrNeedTLS},
 		"session dropped at login": {ftptest.DropBefore("PASS"), io.ErrUnexpectedEOF},
+		"z/OS":                     {ftptest.ReplaceReply("SYST", 215, 215, "MVS is the operating system of this server."), errors.ErrUnsupported},
 		"no binary mode":           {refuse("TYPE", 504, "not here"), errors.ErrUnsupported},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -144,6 +144,13 @@ func (q *question) final(err error) bool {
 // servers give and none sets, are dropped.
 func parseMDTM(r wire.Reply) (time.Time, bool) {
 	text, _, _ := strings.Cut(strings.TrimSpace(r.Text()), ".")
+	if len(text) == len(timeFormat)+1 && strings.HasPrefix(text, "19") { // 19124: some count the years from 1900 behind a 19
+		n, err := strconv.Atoi(text[2:5])
+		text = strconv.Itoa(1900+n) + text[5:]
+		if err != nil {
+			return time.Time{}, false
+		}
+	}
 	t, err := time.Parse(timeFormat, text)
 	return t, r.OK() && err == nil
 }

@@ -135,7 +135,7 @@ func TestParseMLST(t *testing.T) {
 }
 
 func TestParseMDTM(t *testing.T) {
-	for text, ok := range map[string]bool{"20200102030405": true, "20200102030405.123": true, " 20200102030405 ": true, "yesterday": false, "": false, "20201302030405": false} {
+	for text, ok := range map[string]bool{"20200102030405": true, "20200102030405.123": true, "191200102030405": true, "19x200102030405": false, " 20200102030405 ": true, "yesterday": false, "": false, "20201302030405": false} {
 		got, parsed := parseMDTM(wire.Reply{Code: 213, Lines: []string{text}})
 		if parsed != ok || ok && !got.Equal(someTime) {
 			t.Errorf("%q: %v, %v", text, got, parsed)
