@@ -38,19 +38,24 @@ type life struct {
 		Drain(ctx context.Context, progress func(pending int)) error
 		Status() transfer.Status
 	}
-	sessions interface{ Status() conn.PoolStatus }
-	release  func() error // closes all of the above, after which the process ends
+	sessions interface {
+		Status() conn.PoolStatus
+		Connect(context.Context) error
+	}
+	release func() error // closes all of the above, after which the process ends
 
 	gone      chan struct{} // closed when the kernel has let go of the mount
 	unmounted atomic.Bool   // though files in it may still be open
-	idle      chan struct{} // closed when the mount is gone or detached and nothing is pending
+	idle      chan struct{} // closed when the mount is gone or detached and nothing is pending, or nobody waits for it
+	givenUp   bool          // the server could not be reached for an upload; used by run only
 	ended     chan struct{} // closed when release is done
 	result    error         // of run; valid once ended is closed
 }
 
 // run returns when the mount has ended, by whomever, and what was pending is
-// on the server, or at once when the stopper says so: then an error tells how
-// many files stay in the journal.
+// on the server. Who ends it by a signal or a command does not wait for a
+// server that cannot be reached, and a second signal ends it at once: then an
+// error tells how many files stay in the journal.
 func (l *life) run() error {
 	go func() {
 		l.mnt.Wait()
@@ -62,7 +67,7 @@ func (l *life) run() error {
 			l.log.Info("unmounted, uploads go on", "pending", n)
 		}
 	case <-l.stopper.stopping.Done():
-		l.drain()
+		l.drainReachable()
 		l.unmount()
 	}
 	l.stopper.stop() // a signal from here on ends at once
@@ -87,8 +92,29 @@ func (l *life) run() error {
 	return l.result
 }
 
+// drainReachable uploads what is pending, as long as the server can be reached
+// now and then.
+func (l *life) drainReachable() {
+	for {
+		ctx, cancel := context.WithTimeout(l.stopper.killed, l.settings.Timeout)
+		err := l.files.Drain(ctx, l.terminal)
+		cancel()
+		if err == nil || l.stopper.killed.Err() != nil {
+			return
+		}
+		if err := l.sessions.Connect(l.stopper.killed); err != nil {
+			l.log.Warn("what is pending is left to the next mount, for the server cannot be reached", "error", err)
+			l.givenUp = true
+			return
+		}
+	}
+}
+
 // drain uploads what is pending unless the stopper says that there is no time.
 func (l *life) drain() {
+	if l.givenUp {
+		return
+	}
 	if err := l.files.Drain(l.stopper.killed, l.terminal); err != nil && l.stopper.killed.Err() == nil {
 		l.log.Warn("not all files could be uploaded", "err", err)
 	}

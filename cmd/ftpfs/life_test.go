@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"ftpfs/conn"
 	"ftpfs/fs/transfer"
@@ -19,6 +20,8 @@ type fakeWorld struct {
 	gone  chan struct{} // the kernel lets go
 	empty chan struct{} // nothing is pending any more
 	busy  bool          // files are open: an unmount does not end the mount
+
+	reachable int // how often the server can be reached; guarded by mu
 
 	mu      sync.Mutex
 	done    []string // guarded by mu
@@ -69,9 +72,19 @@ type fakeFiles struct{ *fakeWorld }
 
 func (f fakeFiles) Status() transfer.Status { return f.files() }
 
-type fakeSessions struct{}
+type fakeSessions struct{ *fakeWorld }
 
 func (fakeSessions) Status() conn.PoolStatus { return conn.PoolStatus{Limit: 8} }
+
+func (s fakeSessions) Connect(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reachable > 0 {
+		s.reachable--
+		return nil
+	}
+	return conn.ErrHostDown
+}
 
 // start runs a life in w; the result of run arrives on the channel.
 func (w *fakeWorld) start(t *testing.T) (*life, chan error) {
@@ -79,7 +92,7 @@ func (w *fakeWorld) start(t *testing.T) (*life, chan error) {
 	l := &life{
 		settings: defaultSettings(), log: slog.New(slog.DiscardHandler), stopper: newStopper(t.Context()),
 		onGone: func() { w.note("gone") },
-		mnt:    w, files: fakeFiles{w}, sessions: fakeSessions{},
+		mnt:    w, files: fakeFiles{w}, sessions: fakeSessions{w},
 		release: func() error { w.note("release"); return nil },
 		gone:    make(chan struct{}), idle: make(chan struct{}), ended: make(chan struct{}),
 	}
@@ -172,6 +185,28 @@ func TestUmountCommand(t *testing.T) {
 	if err := <-result; err != nil {
 		t.Error(err)
 	}
+}
+
+// A server that cannot be reached keeps nobody waiting; one that can be has as
+// long as it takes.
+func TestUmountWithoutAServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(3)
+		w.reachable = 2
+		l, result := w.start(t)
+		start := time.Now()
+		_, err := l.umount(t.Context(), func(int) {})
+		if err == nil || !strings.Contains(err.Error(), "not on the server yet: 3") {
+			t.Errorf("%v", err)
+		}
+		if took := time.Since(start); took != 3*l.settings.Timeout {
+			t.Errorf("took %v, want %v", took, 3*l.settings.Timeout)
+		}
+		if err := <-result; err == nil {
+			t.Error("files that stay here are no error")
+		}
+		w.check(t, "unmount", "gone", "release")
+	})
 }
 
 func TestUmountOfBusyMount(t *testing.T) {
