@@ -95,9 +95,10 @@ environment. No process that knows it logs it or leaves a core file.
 
 ftpfs umount, SIGINT and SIGTERM upload what is pending and then unmount. If
 files in the mount are open the mountpoint goes away all the same, and the
-process ends when they are closed. A second signal ends at once: what is not
-uploaded stays in the journal and goes up with the next mount of the same
-server and user. After fusermount3 -u, too, the process goes on until
+process ends when they are closed. A second signal ends at once, and so does a
+server that cannot be reached for --timeout: what is not uploaded stays in the
+journal and goes up with the next mount of the same server and user, and the
+exit code is 1. After fusermount3 -u, too, the process goes on until
 everything is uploaded; a new mount of that server waits for it up to
 --timeout, and then takes over what is left.
 
