@@ -39,7 +39,8 @@ fi
 log=$(mktemp)
 export DEBIAN_FRONTEND=noninteractive
 echo "installing ${missing[*]}"
-install() { apt-get install -y --no-install-recommends "${missing[@]}" >"$log" 2>&1 </dev/null; }
+# A machine that was just started may be updating itself: its lock is waited for.
+install() { apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "${missing[@]}" >"$log" 2>&1 </dev/null; }
 if ! install; then
   apt-get update >"$log" 2>&1 && install || {
     echo "cannot install ${missing[*]}: $(tail -n 1 "$log") (all of it: $log)" >&2

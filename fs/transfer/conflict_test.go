@@ -216,6 +216,23 @@ func TestLostConfirmationOfASupersededVersion(t *testing.T) {
 	}
 }
 
+// Where the server sets no times, the content tells that a version is ours.
+func TestLostConfirmationWithoutTimes(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		defer r.srv.Fault(ftptest.Refuse("MFMT", 500, "MFMT not understood"))()
+		r.put("f", []byte("base"))
+		h := r.open("/f", transfer.How{Write: true, Truncate: true})
+		r.write(h, 0, []byte("ours"))
+		time.Sleep(time.Minute)
+		defer r.srv.Fault(ftptest.DropAfter("RNTO").Once())()
+		r.flush(h)
+		h.Release()
+		settle()
+		r.has("f", []byte("ours"))
+		r.names("", "f")
+	})
+}
+
 // While nobody can be asked whose the version on the server is, it is nobody's.
 func TestConflictIsNoneUntilTheServerWasAsked(t *testing.T) {
 	virtual(t, func(t *testing.T, r *rig) {

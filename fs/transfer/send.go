@@ -145,7 +145,8 @@ const (
 )
 
 // whose looks at what the server has at p instead of what s was made from. Its
-// size and the time that we gave it tell.
+// size and the time that we gave it tell, or where the server sets no times its
+// content: who else has written the same has written nothing else.
 func (f *File) whose(ctx context.Context, p string, s *cache.Sealed) (conn.Entry, author, error) {
 	e, err := f.stat(ctx, p)
 	switch {
@@ -160,6 +161,11 @@ func (f *File) whose(ctx context.Context, p string, s *cache.Sealed) (conn.Entry
 	}
 	if slices.ContainsFunc(s.Earlier(), func(v conn.Version) bool { return is(v.Size, v.Time) }) {
 		return e, superseded, nil
+	}
+	if e.Size == s.Size() {
+		if same, err := f.isPart(ctx, p, s, e.Size); same || err != nil {
+			return e, itself, err
+		}
 	}
 	return e, others, nil
 }
