@@ -75,3 +75,9 @@ func OutcomeOf(err error) Outcome {
 	}
 	return Unknown
 }
+
+// IsAway tells whether err says that the server could not be talked to at all,
+// or not to the end: asking again later can help.
+func IsAway(err error) bool {
+	return err != nil && OutcomeOf(err) != Refused && !errors.Is(err, ErrProtocol)
+}

@@ -111,10 +111,11 @@ func (p *Pool) Connect(ctx context.Context) error {
 // Run runs fn on a session, and once more on a fresh one where the retry rule
 // of the package allows. When ctx ends during fn, its session is given up.
 func (p *Pool) Run(ctx context.Context, class Class, repeat Repeat, fn func(ctx context.Context, s Session) error) error {
+	var first error
 	for fresh := false; ; fresh = true {
 		l, err := p.Acquire(ctx, class, fresh)
 		if err != nil {
-			return err
+			return afterFirst(first, err)
 		}
 		err = fn(ctx, l.Session)
 		l.Release()
@@ -122,10 +123,23 @@ func (p *Pool) Run(ctx context.Context, class Class, repeat Repeat, fn func(ctx 
 			p.dropIdle()
 		}
 		if err == nil || fresh || !mayRepeat(ctx, err, repeat) {
-			return err
+			return afterFirst(first, err)
 		}
+		first = err
 		p.log.Info("retrying on another session", "error", err)
 	}
+}
+
+// afterFirst returns what err of the second try means after the first: that
+// may have run, also if the second did not.
+func afterFirst(first, err error) error {
+	var e *Error
+	if first == nil || OutcomeOf(first) == NotExecuted || !errors.As(err, &e) || e.Outcome != NotExecuted {
+		return err
+	}
+	unknown := *e
+	unknown.Outcome = Unknown
+	return &unknown
 }
 
 // Open starts a download on a session of its own, which goes back to the pool

@@ -323,6 +323,26 @@ func TestPoolRetryRule(t *testing.T) {
 	}
 }
 
+// What may have run on the first session is not said to be not executed
+// because there was no second one.
+func TestPoolRemembersWhatMayHaveRun(t *testing.T) {
+	for first, want := range map[Outcome]Outcome{Unknown: Unknown, NotExecuted: NotExecuted} {
+		withPool(t, 8, 8, func(t *testing.T, v *fakeServer, p *Pool) {
+			err := p.Run(t.Context(), Metadata, Repeatable, func(_ context.Context, s Session) error {
+				failure := &Error{Op: "STOR", Outcome: first, Err: io.EOF}
+				s.(*fakeSession).breakWith(failure)
+				v.mu.Lock()
+				v.failed = &Error{Op: "connect", Outcome: NotExecuted, Err: ErrHostDown}
+				v.mu.Unlock()
+				return failure
+			})
+			if !errors.Is(err, ErrHostDown) || OutcomeOf(err) != want {
+				t.Errorf("%v, outcome %d, want %d", err, OutcomeOf(err), want)
+			}
+		})
+	}
+}
+
 func TestPoolClosesIdleSessions(t *testing.T) {
 	withPool(t, 8, 8, func(t *testing.T, v *fakeServer, p *Pool) {
 		a, b := acquire(t, p, Metadata), acquire(t, p, Metadata)

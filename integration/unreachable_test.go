@@ -28,7 +28,9 @@ func TestPendingWithoutServer(t *testing.T) {
 
 			m.Start(t)
 			equal(t, "before the server is back", sh(t, m.Dir, "cat d/f; stat -c %s d/f"), "kept4")
-			shFails(t, m.Dir, "echo ' and more' >> d/f")
+			f = openFile(t, m.Dir+"/d/f", syscall.O_WRONLY|syscall.O_APPEND)
+			must(t, errOf(f.WriteString(" and more\n")))
+			wantErrno(t, f.Close(), outage...)
 			equal(t, "written on", sh(t, m.Dir, "cat d/f"), "kept and more")
 			start := time.Now()
 			o := ftpfs(t, nil, "umount", m.Dir)

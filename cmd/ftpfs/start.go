@@ -44,7 +44,7 @@ func (m *mounting) start(log *slog.Logger) (_ *life, _ *controlServer, err error
 	pool := conn.NewPool(ftp.Dialer(cfg), conn.PoolOptions{Max: s.MaxConnections, Log: log})
 	undo.add(pool.Close)
 	if err := pool.Connect(ctx); err != nil {
-		if !s.DelayConnect || !errors.Is(err, conn.ErrHostDown) && !errors.Is(err, conn.ErrTimeout) {
+		if !s.DelayConnect || !conn.IsAway(err) || ctx.Err() != nil {
 			return nil, nil, connectError(cfg, err)
 		}
 		log.Info("mounting before the server can be reached", "error", err)

@@ -49,6 +49,7 @@ type Manager struct {
 	opens    map[*opening]struct{}   // opens under way; guarded by mu
 	asides   map[*File]struct{}      // that have lost their names and are on the server under temporary ones; guarded by mu
 	temps    map[string]*cache.Store // temporary files on the server that are to be removed, by path; guarded by mu
+	sweeper  *time.Timer             // removes them later; guarded by mu
 	inPlace  map[string]struct{}     // directories in which the server refuses temporary files; guarded by mu
 	owed     map[string]error        // failures that no close could report, by path; guarded by mu
 	failures []Failure               // newest first; guarded by mu
@@ -93,6 +94,9 @@ func (m *Manager) Close() error {
 		f.mu.Unlock()
 	}
 	adopted := m.adopted
+	if m.sweeper != nil {
+		m.sweeper.Stop()
+	}
 	m.mu.Unlock()
 	m.work.Wait()
 	var errs []error
@@ -277,6 +281,9 @@ func (m *Manager) storeEmpty(ctx context.Context, p string, mode fs.FileMode) (e
 		e, err = s.Store(ctx, p, noBytes{}, c)
 		return err
 	})
+	if err != nil && conn.OutcomeOf(err) == conn.Unknown {
+		m.tree.Forget(path.Dir(p)) // it may be there
+	}
 	e.Name, e.Kind = path.Base(p), conn.KindFile
 	return e, err
 }

@@ -192,9 +192,15 @@ func (m *Manager) renameName(ctx context.Context, from, to string, noReplace boo
 		}
 		// an upload in place that was cut had not even created it
 	}
+	target := m.file(to)
 	there, replaces, err := m.tree.RenameShown(ctx, from, to, noReplace)
 	if err != nil {
 		return err
+	}
+	if target != nil { // what it shows may be on its way only
+		target.mu.Lock()
+		there, replaces = target.entry, target.onServer
+		target.mu.Unlock()
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -60,11 +60,16 @@ func (m *Manager) pending() (files []*File) {
 	return files
 }
 
+// drainRetry is how often Drain tries again what has failed: somebody waits.
+const drainRetry = 5 * time.Second
+
 // Drain uploads what is pending, and tries at once what waits for its next
 // try. It returns when nothing is left, or when ctx ends. progress, which may be nil, is called with the
 // number of files that are left whenever that may have changed.
 func (m *Manager) Drain(ctx context.Context, progress func(pending int)) error {
-	for first := true; ; first = false {
+	again := time.NewTicker(drainRetry)
+	defer again.Stop()
+	for now := true; ; {
 		m.mu.Lock()
 		settled, tidying := m.settled, m.tidying.Load() > 0
 		m.mu.Unlock()
@@ -73,17 +78,21 @@ func (m *Manager) Drain(ctx context.Context, progress func(pending int)) error {
 			progress(len(files))
 		}
 		if len(files) == 0 && !tidying {
+			m.sweepTemps(ctx, "/")
 			return nil
 		}
 		for _, f := range files {
 			f.mu.Lock()
-			if f.pendingLocked() && (first || f.failed == 0) {
+			if f.pendingLocked() && (now || f.failed == 0) {
 				f.queueLocked()
 			}
 			f.mu.Unlock()
 		}
 		select {
 		case <-settled:
+			now = false
+		case <-again.C:
+			now = true
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -12,9 +12,9 @@ import (
 )
 
 // removeTemp removes the temporary file at temp, which the journal of s knows
-// and nobody needs any more. If that fails, it is tried again after the next
-// upload that succeeds, and before its directory is removed; else the journal
-// has the name for the next mount.
+// and nobody needs any more. If that fails, it is tried again after a while,
+// after the next upload that succeeds, before its directory is removed and
+// before the mount ends; else the journal has the name for the next mount.
 func (m *Manager) removeTemp(ctx context.Context, s *cache.Store, temp string) {
 	m.mu.Lock()
 	m.temps[temp] = s
@@ -29,7 +29,11 @@ func (m *Manager) tryTemp(ctx context.Context, temp string) (reached bool) {
 	err := m.deleteTemp(ctx, temp)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		m.log.Info("a temporary file of an upload stays for now", "path", temp, "error", err)
-		return conn.OutcomeOf(err) == conn.Refused
+		if conn.OutcomeOf(err) == conn.Refused {
+			return true
+		}
+		m.sweepLater()
+		return false
 	}
 	m.mu.Lock()
 	s, still := m.temps[temp]
@@ -105,6 +109,20 @@ func (m *Manager) sweepTemps(ctx context.Context, dir string) {
 		if !m.tryTemp(ctx, temp) {
 			return
 		}
+	}
+}
+
+// sweepLater sweeps when the server may be back.
+func (m *Manager) sweepLater() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sweeper == nil {
+		m.sweeper = time.AfterFunc(lastRetry, func() {
+			m.mu.Lock()
+			m.sweeper = nil
+			m.mu.Unlock()
+			m.spawn(func() { m.sweepTemps(m.life, "/") })
+		})
 	}
 }
 

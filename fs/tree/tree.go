@@ -73,17 +73,13 @@ func New(ctx context.Context, pool *conn.Pool, dir string, o Options) (*Tree, er
 		_, err = t.load(ctx, t.Root(), t.ttl)
 		t.dirs.Forget(t.Root()) // who mounts and then looks wants what is there now
 	}
-	if o.Delay && unreachable(err) {
+	if o.Delay && conn.IsAway(err) {
 		return t, nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	return t, nil
-}
-
-func unreachable(err error) bool {
-	return errors.Is(err, conn.ErrHostDown) || errors.Is(err, conn.ErrTimeout)
 }
 
 // Peek returns what is known of dir, sorted by name, and when the server told
@@ -142,7 +138,7 @@ func (t *Tree) lookup(ctx context.Context, p string, maxAge time.Duration) (conn
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return t.lookupUnlisted(ctx, p, err)
-	case unreachable(err) && t.isAboveShown(p):
+	case conn.IsAway(err) && t.isAboveShown(p):
 		return conn.Entry{Name: name, Kind: conn.KindDir, Size: -1}, nil // what is shown is here, also without the server
 	case err != nil:
 		return conn.Entry{}, err
