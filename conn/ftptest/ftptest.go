@@ -122,7 +122,10 @@ func (s *Server) Restart() {
 	if err != nil {
 		s.t.Fatalf("ftptest: %v", err)
 	}
-	s.running, s.Addr = running, running.Addr().String()
+	s.running = running
+	if addr := running.Addr().String(); addr != s.Addr { // the first time: later on clients read it
+		s.Addr = addr
+	}
 }
 
 // Stop closes the listener and cuts all sessions off: a server that has gone
