@@ -28,6 +28,7 @@ type settings struct {
 	Timeout        time.Duration
 	DelayConnect   bool
 	Bandwidth      sizeValue // bytes a second in each direction; 0: no limit
+	Warm           string    // warmOn or warmOff
 	Write          string    // through or back
 	Upload         string    // atomic or direct
 	Retry          time.Duration
@@ -47,8 +48,11 @@ type settings struct {
 	MountOptions []string // for the kernel
 }
 
-// The values of --write, --upload and --on-conflict.
+// The values of --warm, --write, --upload and --on-conflict.
 const (
+	warmOn  = "on"
+	warmOff = "off"
+
 	writeThrough = "through"
 	writeBack    = "back"
 
@@ -73,6 +77,7 @@ func (s *settings) config(log *slog.Logger) conn.Config {
 	c.Timeout = s.Timeout
 	c.ConnectTimeout = min(conn.DefaultConnectTimeout, s.Timeout)
 	c.Bandwidth = int64(s.Bandwidth)
+	c.NoWarm = s.Warm == warmOff
 	c.FactsFile = filepath.Join(s.CacheDir, c.Identity(), "server.json")
 	c.Log = log
 	return c
@@ -99,6 +104,7 @@ func defaultSettings() *settings {
 		DirTTL:         30 * time.Second,
 		MaxConnections: 8,
 		Timeout:        conn.DefaultTimeout,
+		Warm:           warmOn,
 		Write:          writeThrough,
 		Upload:         uploadAtomic,
 		Retry:          time.Minute,
@@ -138,6 +144,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.Var(secondsValue{&s.Timeout, time.Second}, "timeout", "how long the server may stay silent")
 	f.BoolVar(&s.DelayConnect, "delay-connect", false, "mount at once, also when the server cannot be reached yet")
 	f.Var(&s.Bandwidth, "bwlimit", "bytes a second in each direction, for all sessions together (units K, M, G); 0: no limit")
+	f.Var(choiceValue{&s.Warm, []string{warmOn, warmOff}}, "warm", "on: open data connections before they are needed, which saves round trips; off: only then")
 	f.Var(choiceValue{&s.Write, []string{writeThrough, writeBack}}, "write", "when close returns: through, with the file on the server; back, with it in the journal here")
 	f.Var(choiceValue{&s.Upload, []string{uploadAtomic, uploadDirect}}, "upload", "atomic: to a temporary name that is renamed over the file; direct: over the file itself")
 	f.Var(secondsValue{&s.Retry, 0}, "retry", "for how long close and fsync try again after a lost connection")

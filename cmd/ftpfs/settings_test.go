@@ -11,6 +11,8 @@ import (
 
 	"ftpfs/conn"
 
+	"github.com/spf13/pflag"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -100,5 +102,18 @@ func TestFinish(t *testing.T) {
 	s.CacheDir = ""
 	if err := s.finish(); err == nil {
 		t.Error("no cache folder is no error")
+	}
+}
+
+func TestWarmFlag(t *testing.T) {
+	for arg, off := range map[string]bool{"": false, "--warm=on": false, "--warm=off": true} {
+		s, f := defaultSettings(), pflag.NewFlagSet("", pflag.ContinueOnError)
+		s.register(f)
+		if err := f.Parse([]string{arg}); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.config(nil).NoWarm; got != off {
+			t.Errorf("%q: NoWarm %v", arg, got)
+		}
 	}
 }
