@@ -3,7 +3,7 @@
 # restarted every 20 s. All install what they lack on a Debian machine, as root.
 SHELL := /bin/bash
 
-.PHONY: build demo test check soak
+.PHONY: build demo test check soak bench
 
 build:
 	go build -o bin/ftpfs ./cmd/ftpfs
@@ -25,3 +25,7 @@ SOAK ?= 10m
 soak:
 	@scripts/test-deps.sh
 	FTPFS_SOAK=$(SOAK) PATH=$$PATH:/usr/sbin:/sbin go test -race -count=1 -timeout 0 -v -run '^TestSoak$$' ./integration
+
+# What operations cost in round trips, against the budget. make test has it too.
+bench:
+	@go test -count=1 -v -run '^TestBudget$$' ./fs/transfer | grep -E 'round trips|^(ok|FAIL|---)'

@@ -146,7 +146,7 @@ func afterFirst(first, err error) error {
 // when the Lease is released; the Download must be closed before that. granted,
 // which may be nil, is called once there is a session, before anything is
 // asked of the server; its error ends the call.
-func (p *Pool) Open(ctx context.Context, class Class, path string, offset int64, granted func(*Lease) error) (Download, *Lease, error) {
+func (p *Pool) Open(ctx context.Context, class Class, path string, offset int64, base Version, granted func(*Lease) error) (Download, *Lease, error) {
 	for fresh := false; ; fresh = true {
 		l, err := p.Acquire(ctx, class, fresh)
 		if err != nil {
@@ -158,7 +158,7 @@ func (p *Pool) Open(ctx context.Context, class Class, path string, offset int64,
 				return nil, nil, err
 			}
 		}
-		d, err := l.Session.Open(ctx, path, offset)
+		d, err := l.Session.Open(ctx, path, offset, base)
 		if err == nil {
 			return d, l, nil
 		}

@@ -38,7 +38,9 @@ func (s *fakeSession) SetTime(context.Context, string, time.Time) error  { retur
 func (s *fakeSession) StatBatch(context.Context, []string) ([]StatResult, error) {
 	return nil, nil
 }
-func (s *fakeSession) Open(context.Context, string, int64) (Download, error) { return nil, io.EOF }
+func (s *fakeSession) Open(context.Context, string, int64, Version) (Download, error) {
+	return nil, io.EOF
+}
 func (s *fakeSession) Store(context.Context, string, io.Reader, Commit) (Entry, error) {
 	return Entry{}, nil
 }

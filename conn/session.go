@@ -39,9 +39,10 @@ type Session interface {
 	// where the server can. The i-th result belongs to paths[i].
 	StatBatch(ctx context.Context, paths []string) ([]StatResult, error)
 
-	// Open starts a download at offset bytes. The session is busy, and ctx
-	// counts, until the Download is closed. ErrNotExist, ErrPermission, ErrIsDir.
-	Open(ctx context.Context, path string, offset int64) (Download, error)
+	// Open starts a download at offset bytes, if the file is in the version
+	// base: it is asked in the same round trip. AnyVersion: it is not asked. The session is busy, and ctx
+	// counts, until the Download is closed. ErrConflict, ErrNotExist, ErrPermission, ErrIsDir.
+	Open(ctx context.Context, path string, offset int64, base Version) (Download, error)
 
 	// Store uploads r to path and commits it; see Commit. The error of a
 	// source that fails (r) is returned as it is, wrapped in an Error whose

@@ -86,7 +86,7 @@ func trips(b *testing.B, op func(s *session) error) {
 
 // fetch reads a file whole, to the server's last word about it.
 func fetch(s *session, path string) (int64, error) {
-	d, err := s.Open(bg, path, 0)
+	d, err := s.Open(bg, path, 0, conn.Version{})
 	if err != nil {
 		return 0, err
 	}
@@ -100,7 +100,7 @@ func BenchmarkSmallRETR(b *testing.B) {
 
 func BenchmarkRETRAtOffset(b *testing.B) {
 	trips(b, func(s *session) error {
-		d, err := s.Open(bg, "/small/f0000.txt", 100)
+		d, err := s.Open(bg, "/small/f0000.txt", 100, conn.Version{})
 		if err != nil {
 			return err
 		}

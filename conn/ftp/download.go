@@ -13,17 +13,34 @@ import (
 
 // Open implements conn.Session. ctx counts until the Download is read to its
 // end or closed: its end breaks a Read that waits, and the session.
-func (s *session) Open(ctx context.Context, path string, offset int64) (conn.Download, error) {
+func (s *session) Open(ctx context.Context, path string, offset int64, base conn.Version) (conn.Download, error) {
 	end, err := s.begin(ctx, "RETR", path)
 	if err != nil {
 		return nil, err
+	}
+	var found *question
+	if base.State == conn.Present {
+		found = s.ask(path)
+		found.leads()
 	}
 	resp, err := s.lib.RetrFrom(path, uint64(max(offset, 0)))
 	if err != nil {
 		defer end()
 		return nil, s.explain("RETR", path, s.transferError("RETR", path, err))
 	}
-	return &download{s: s, path: path, resp: resp, end: end}, nil
+	d := &download{s: s, path: path, resp: resp, end: end}
+	if found == nil {
+		return d, nil
+	}
+	e, err := found.entry()
+	if err == nil && !e.Version().Same(base) {
+		err = &conn.Error{Op: "RETR", Path: path, Outcome: conn.Refused, Err: conn.ErrConflict}
+	}
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
 }
 
 // download is the data of a RETR.

@@ -17,7 +17,7 @@ import (
 // fetchFile reads a file from offset to its end.
 func fetchFile(t *testing.T, s *session, path string, offset int64) (string, error) {
 	t.Helper()
-	d, err := s.Open(bg, path, offset)
+	d, err := s.Open(bg, path, offset, conn.Version{})
 	if err != nil {
 		return "", err
 	}
@@ -45,11 +45,11 @@ func TestOpen(t *testing.T) {
 			t.Errorf("%s from %d: %d bytes, %v", tt.path, tt.offset, len(got), err)
 		}
 	}
-	_, err := s.Open(bg, "/missing", 0)
+	_, err := s.Open(bg, "/missing", 0, conn.Version{})
 	want(t, s, err, iofs.ErrNotExist, conn.Refused)
-	_, err = s.Open(bg, "/missing", 5) // and its REST is not for the next one
+	_, err = s.Open(bg, "/missing", 5, conn.Version{}) // and its REST is not for the next one
 	want(t, s, err, iofs.ErrNotExist, conn.Refused)
-	_, err = s.Open(bg, "/dir", 0)
+	_, err = s.Open(bg, "/dir", 0, conn.Version{})
 	want(t, s, err, conn.ErrIsDir, conn.Refused)
 	if got, err := fetchFile(t, s, "/big", 0); err != nil || got != big {
 		t.Errorf("after a refused REST: %d bytes, %v", len(got), err)
@@ -58,7 +58,7 @@ func TestOpen(t *testing.T) {
 
 func TestOpenIsExclusive(t *testing.T) {
 	_, s := start(t, map[string]string{"big": big})
-	d, err := s.Open(bg, "/big", 0)
+	d, err := s.Open(bg, "/big", 0, conn.Version{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestOpenIsExclusive(t *testing.T) {
 func TestCloseEarly(t *testing.T) {
 	srv, s := start(t, map[string]string{"big": strings.Repeat(big, 16)})
 	for range 3 {
-		d, err := s.Open(bg, "/big", 0)
+		d, err := s.Open(bg, "/big", 0, conn.Version{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +104,7 @@ func TestCloseEarlyWithoutReply(t *testing.T) {
 	cfg.Timeout = 100 * time.Millisecond
 	s := openWith(t, cfg)
 	defer srv.Fault(ftptest.DelayReply("RETR", 426, time.Minute))()
-	d, err := s.Open(bg, "/big", 0)
+	d, err := s.Open(bg, "/big", 0, conn.Version{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestDownloadInterrupted(t *testing.T) {
 	srv, s := start(t, map[string]string{"big": big})
 	defer srv.Fault(ftptest.StallData("RETR", 1000))()
 	ctx, cancel := context.WithCancel(bg)
-	d, err := s.Open(ctx, "/big", 0)
+	d, err := s.Open(ctx, "/big", 0, conn.Version{})
 	if err != nil {
 		t.Fatal(err)
 	}

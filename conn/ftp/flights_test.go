@@ -35,7 +35,7 @@ func onFlights(t *testing.T, test func(t *testing.T, lingers bool, n *ftptest.Ne
 // bytes are there, before the server's last word.
 func fetchTo(t *testing.T, s *session, offset int64, done func()) {
 	t.Helper()
-	d, err := s.Open(bg, "/f", offset)
+	d, err := s.Open(bg, "/f", offset, conn.Version{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func TestProbes(t *testing.T) {
 				t.Helper()
 				want(t, s, err, meaning, conn.Refused)
 			}
-			retr := func(path string) error { _, err := s.Open(bg, path, 0); return err }
+			retr := func(path string) error { _, err := s.Open(bg, path, 0, conn.Version{}); return err }
 			stor := func(path string) error { _, err := store(s, path, "x", nil); return err }
 			list := func(path string) error { _, err := s.List(bg, path); return err }
 

@@ -112,6 +112,19 @@ func (q *question) addTo(p *packet) {
 	p.add("MDTM "+q.path, func(r wire.Reply) { q.mdtm = r })
 }
 
+// leads has the question sent with the next transfer's command, before it.
+func (q *question) leads() {
+	take := func(to *wire.Reply) func(wire.Reply) bool {
+		return func(r wire.Reply) bool { *to = r; return true }
+	}
+	if q.s.feat.has("MLST") && !q.s.feat.has("SIZE") {
+		q.s.ctl.Lead("MLST "+q.path, take(&q.mlst))
+		return
+	}
+	q.s.ctl.Lead("SIZE "+q.path, take(&q.size))
+	q.s.ctl.Lead("MDTM "+q.path, take(&q.mdtm))
+}
+
 // entry returns the answer: of a file, or with MLST of anything.
 func (q *question) entry() (conn.Entry, error) {
 	if q.mlst.Code != 0 {

@@ -68,7 +68,7 @@ func TestRoundTrips(t *testing.T) {
 				ok(err)
 			}},
 			{"read", 2, func() {
-				d, err := s.Open(bg, "/f", 1)
+				d, err := s.Open(bg, "/f", 1, conn.Version{})
 				ok(err)
 				_, err = io.ReadAll(d)
 				ok(err)

@@ -165,7 +165,7 @@ func TestBadPaths(t *testing.T) {
 		}
 		_, list := s.List(bg, p)
 		_, stat := s.Stat(bg, p)
-		_, open := s.Open(bg, p, 0)
+		_, open := s.Open(bg, p, 0, conn.Version{})
 		_, store := s.Store(bg, p, strings.NewReader(""), conn.Commit{})
 		_, storeTo := s.Store(bg, "/ok", strings.NewReader(""), conn.Commit{RenameTo: p + "\n"})
 		want(t, s, storeTo, conn.ErrInvalidName, conn.Refused)

@@ -36,9 +36,9 @@ type prefetcher struct {
 
 // Ahead counts the files that were fetched before anybody opened them.
 type Ahead struct {
-	Files int64 `json:"files"` // that were fetched, or are being
+	Files int64 `json:"files"` // that were fetched
 	Bytes int64 `json:"bytes"` // of them
-	Read  int64 `json:"read"`  // files of them that were opened then
+	Read  int64 `json:"read"`  // files of them that were opened
 }
 
 // walk is a program that opens the files of a directory one after the other.
@@ -48,6 +48,7 @@ type walk struct {
 	run   int                 // names that were opened in order
 	ahead map[string]int64    // names fetched and not yet opened, with their sizes
 	bytes int64               // the sum
+	under map[string]bool     // names that are being fetched; true: they were opened since
 	tried map[string]struct{} // names that were fetched ahead, or could not be
 
 	life    context.Context // nil: it has not begun, or has stopped
@@ -69,7 +70,11 @@ func (a *prefetcher) opened(p string, e conn.Entry) {
 	if n, ok := w.ahead[name]; ok {
 		delete(w.ahead, name)
 		w.bytes -= n
-		a.stats.Read++
+		if _, under := w.under[name]; under {
+			w.under[name] = true
+		} else {
+			a.stats.Read++
+		}
 	}
 	if name == w.at {
 		return
@@ -102,7 +107,7 @@ func (a *prefetcher) opened(p string, e conn.Entry) {
 // walkLocked returns the walk in dir, a new one if there is none.
 func (a *prefetcher) walkLocked(dir string) *walk {
 	i := slices.IndexFunc(a.walks, func(w *walk) bool { return w.dir == dir })
-	w := &walk{dir: dir, ahead: make(map[string]int64), tried: make(map[string]struct{})}
+	w := &walk{dir: dir, ahead: make(map[string]int64), under: make(map[string]bool), tried: make(map[string]struct{})}
 	if i >= 0 {
 		w = a.walks[i]
 		a.walks = slices.Delete(a.walks, i, i+1)
@@ -205,23 +210,25 @@ func (a *prefetcher) work(ctx context.Context, w *walk) {
 			return
 		}
 		w.tried[e.Name] = struct{}{}
-		w.ahead[e.Name] = e.Size
+		w.ahead[e.Name], w.under[e.Name] = e.Size, false
 		w.bytes += e.Size
 		a.hireLocked(w)
 		a.mu.Unlock()
 		n, err := a.fetch(ctx, path.Join(w.dir, e.Name), e, told)
 		a.mu.Lock()
-		switch _, still := w.ahead[e.Name]; {
-		case n == 0 && still:
-			delete(w.ahead, e.Name)
-			w.bytes -= e.Size
-		case n == 0:
-			a.stats.Read-- // it was opened before anything was fetched
-		}
-		if n > 0 {
+		_, unread := w.ahead[e.Name]
+		switch {
+		case n > 0:
 			a.stats.Files++
 			a.stats.Bytes += n
+			if w.under[e.Name] {
+				a.stats.Read++
+			}
+		case unread:
+			delete(w.ahead, e.Name)
+			w.bytes -= e.Size
 		}
+		delete(w.under, e.Name)
 		a.mu.Unlock()
 		if err != nil && conn.OutcomeOf(err) != conn.Refused {
 			return // no session, no server, or no walk

@@ -116,7 +116,7 @@ func (f *File) isPart(ctx context.Context, p string, s *cache.Sealed, size int64
 		return false, err
 	}
 	defer ours.Close()
-	d, lease, err := f.m.pool.Open(ctx, conn.Transfer, p, 0, nil)
+	d, lease, err := f.m.pool.Open(ctx, conn.Transfer, p, 0, conn.Version{}, nil)
 	if err != nil {
 		return false, err
 	}

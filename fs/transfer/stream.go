@@ -125,8 +125,10 @@ func (s *stream) run(ctx context.Context) {
 	var err error
 	for resumed := 0; ; resumed++ {
 		before, p := s.pos, s.f.currentPath()
-		if err = s.verify(ctx, resumed > 0); err == nil && !s.arrived() {
-			err = s.transfer(ctx)
+		if s.arrived() {
+			err = s.f.verifyNow(ctx, p, s.f.version())
+		} else {
+			err = s.transfer(ctx, resumed > 0)
 		}
 		if s.pos > before {
 			resumed = 0
@@ -194,20 +196,25 @@ func denied(err error) bool {
 	return errors.As(err, &e) && (e.Outcome == conn.Refused || e.Code >= 400 && e.Code != 421)
 }
 
-// verify makes sure that the server still has the version that the copy is
-// made from: before all transfers but the first, if that begins at once. What is
-// fetched ahead is compared when it is opened.
-func (s *stream) verify(ctx context.Context, resumed bool) error {
+// baseLocked returns the version that the server must have for the next
+// transfer: the one that the copy is made from. It is asked for all but the
+// first one, if that begins at once. What is fetched ahead is compared when it
+// is opened.
+func (s *stream) baseLocked(resumed bool) conn.Version {
 	f := s.f
-	f.mu.Lock()
-	p, base, checked, first := f.path, f.entry.Version(), f.checkedAt, !f.streamed
-	ahead := s.class == conn.Background
+	first := !f.streamed
 	f.streamed = true
-	f.mu.Unlock()
-	if first && !resumed && (time.Since(checked) < checkedFor || ahead) {
-		return nil
+	if first && !resumed && (time.Since(f.checkedAt) < checkedFor || s.class == conn.Background) {
+		return conn.Version{}
 	}
-	return f.verifyNow(ctx, p, base)
+	return f.entry.Version()
+}
+
+// version returns the version that f's copy is made from.
+func (f *File) version() conn.Version {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.entry.Version()
 }
 
 // verifyNow asks the server whether it has version base at p.
@@ -225,14 +232,18 @@ func (f *File) verifyNow(ctx context.Context, p string, base conn.Version) error
 }
 
 // transfer runs one RETR from s.pos until nothing is missing behind it.
-func (s *stream) transfer(ctx context.Context) error {
+func (s *stream) transfer(ctx context.Context, resumed bool) error {
 	f := s.f
 	f.mu.Lock()
 	p, size, base, class := f.path, f.entry.Size, f.entry.Version(), s.class
+	must := s.baseLocked(resumed)
 	f.mu.Unlock()
 	flow := flow{pace: &f.m.pace, began: time.Now()}
 	defer func() { f.mu.Lock(); s.lease = nil; f.mu.Unlock() }()
-	d, lease, err := f.m.pool.Open(ctx, class, p, s.pos, s.granted)
+	d, lease, err := f.m.pool.Open(ctx, class, p, s.pos, must, s.granted)
+	if errors.Is(err, conn.ErrConflict) {
+		f.m.tree.Forget(path.Dir(p))
+	}
 	if err != nil {
 		return err
 	}
