@@ -170,7 +170,7 @@ func TestDownloadInterrupted(t *testing.T) {
 func TestFinalReplyFirst(t *testing.T) {
 	srv, s := start(t, map[string]string{"f": big})
 	srv.Fault(ftptest.ReplaceReply("RETR", 150, 226, "Transfer complete"))
-	if _, err := s.Open(bg, "/f", 0); err == nil || conn.OutcomeOf(err) == conn.Refused || s.Err() == nil {
+	if _, err := s.Open(bg, "/f", 0, conn.Version{}); err == nil || conn.OutcomeOf(err) == conn.Refused || s.Err() == nil {
 		t.Errorf("%v, Err %v", err, s.Err())
 	}
 }

@@ -37,7 +37,7 @@ func TestLongPaths(t *testing.T) {
 			if ok("list", err); len(l.Entries) != 2 {
 				t.Errorf("list: %+v", l)
 			}
-			d, err := s.Open(bg, f, 3)
+			d, err := s.Open(bg, f, 3, conn.Version{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -65,9 +65,9 @@ func TestLongPaths(t *testing.T) {
 			ok("rename to elsewhere", s.Rename(bg, g, "/g"))
 			ok("rename from elsewhere", s.Rename(bg, "/g", g))
 			ok("delete", s.Remove(bg, g, conn.KindFile))
-			_, err = s.Open(bg, g, 0)
+			_, err = s.Open(bg, g, 0, conn.Version{})
 			want(t, s, err, os.ErrNotExist, conn.Refused)
-			_, err = s.Open(bg, deep+"/missing/g", 0)
+			_, err = s.Open(bg, deep+"/missing/g", 0, conn.Version{})
 			want(t, s, err, os.ErrNotExist, conn.Refused)
 			wantAlive(t, s)
 			for _, c := range srv.Log() {
