@@ -20,7 +20,7 @@ import (
 
 // mountLimit is how long one mount may live: a test that hangs gets the
 // goroutines of ftpfs in its log instead of running into go test's timeout.
-const mountLimit = 4 * time.Minute
+const mountLimit = 8 * time.Minute
 
 // mounted is a running ftpfs.
 type mounted struct {
