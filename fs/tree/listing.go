@@ -29,11 +29,12 @@ func (t *Tree) load(ctx context.Context, dir string, maxAge time.Duration) (d *c
 
 // orAgain waits for a listing and, if that was not ours but a listing ahead,
 // and the session failed, for another: only ours is tried on two sessions. Who
-// has waited for a server that does not answer has waited long enough.
+// has waited for a server that does not answer has waited long enough. Who
+// gave up does not know whose it was: it may just be beginning.
 func (t *Tree) orAgain(ctx context.Context, wait func(ours *bool) error) error {
 	ours := false
 	err := wait(&ours)
-	if err == nil || ours || ctx.Err() != nil || errors.Is(err, conn.ErrTimeout) || conn.OutcomeOf(err) == conn.Refused {
+	if err == nil || ctx.Err() != nil || ours || errors.Is(err, conn.ErrTimeout) || conn.OutcomeOf(err) == conn.Refused {
 		return err
 	}
 	return wait(&ours)
