@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"ftpfs/conn"
@@ -28,21 +29,22 @@ func (l *Listings) Open(ctx context.Context, dir string, maxAge time.Duration, l
 	return nil, &Arrivals{l: l, dir: dir, f: f}
 }
 
-// Next waits for more entries, in the order of the server. Once the listing is
-// complete it returns that instead: it has all entries, also those that Next
-// has not returned before. An error of the load is final, that of ctx is not.
+// Next waits for more entries than it has returned before, and returns all that
+// have come, in the order of the server; the slice is shared and must not be
+// modified. Once the listing is complete it returns that instead: it can have
+// entries more. An error of the load is final, that of ctx is not.
 func (a *Arrivals) Next(ctx context.Context) (some []conn.Entry, all *Dir, err error) {
 	for {
 		a.l.mu.Lock()
-		some, more := a.f.early[a.seen:len(a.f.early):len(a.f.early)], a.f.more
+		some, more := slices.Clip(a.f.early), a.f.more
 		a.l.mu.Unlock()
 		select {
 		case <-a.f.done:
 			return nil, a.f.dir, a.f.err
 		default:
 		}
-		if len(some) > 0 {
-			a.seen += len(some)
+		if len(some) > a.seen {
+			a.seen = len(some)
 			return some, nil, nil
 		}
 		select {

@@ -26,7 +26,8 @@ type Session interface {
 
 	// ListEarly is List of a directory that may be large: early gets entries, in
 	// the order of the server, before all have come. They are in the Listing, too,
-	// which may have more that were not given to early. It is not called for
+	// which may have more that were not given to early. early may change times in
+	// the slice that it gets, and must copy what it keeps. It is not called for
 	// listings of up to EarlyFrom entries.
 	ListEarly(ctx context.Context, dir string, early func([]Entry)) (Listing, error)
 

@@ -76,6 +76,10 @@ func (d *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Err
 		if !ok {
 			return nil, 0
 		}
+		if tree.IsTemporary(e.Name) {
+			d.next++
+			return d.Readdirent(ctx)
+		}
 		d.last = e
 		de.Name, de.Mode, de.Ino = e.Name, fileType(e.Kind), d.n.promise(e.Name)
 	}

@@ -129,15 +129,19 @@ func (l *collector) add(line string, e conn.Entry, err error) {
 	l.giveEarly()
 }
 
-// giveEarly hands out the entries of a large listing. Links without a target
+// giveEarly hands out, to be copied, the entries of a large listing. Links without a target
 // are held back: LIST tells it later.
 func (l *collector) giveEarly() {
 	n := len(l.listing.Entries)
 	if l.early == nil || n <= conn.EarlyFrom || n < l.given+earlyBatch {
 		return
 	}
+	some := l.listing.Entries[l.given:]
 	bare := func(e conn.Entry) bool { return e.Kind == conn.KindSymlink && e.Target == "" }
-	l.early(slices.DeleteFunc(slices.Clone(l.listing.Entries[l.given:]), bare))
+	if slices.ContainsFunc(some, bare) {
+		some = slices.DeleteFunc(slices.Clone(some), bare)
+	}
+	l.early(some)
 	l.given = n
 }
 

@@ -3,6 +3,7 @@ package tree
 import (
 	"context"
 	"path"
+	"slices"
 
 	"ftpfs/cache"
 	"ftpfs/conn"
@@ -15,8 +16,8 @@ type Reading struct {
 	dir      string
 	before   map[string]conn.Entry // what was shown in dir when the reading began
 	arrivals *cache.Arrivals       // nil: entries are all
-	entries  []conn.Entry
-	err      error // of the listing
+	entries  []conn.Entry          // shared, and not to be modified
+	err      error                 // of the listing
 }
 
 // Open begins to read dir. It returns when there is something to read, or all.
@@ -45,26 +46,31 @@ func (t *Tree) Open(ctx context.Context, dir string) (*Reading, error) {
 	return r, nil
 }
 
-// List returns the entries of dir, sorted by name. Errors as of Open.
+// List returns the entries of dir. Errors as of Open.
 func (t *Tree) List(ctx context.Context, dir string) ([]conn.Entry, error) {
 	r, err := t.Open(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	for r.arrivals != nil {
-		if err := r.more(ctx); err != nil {
-			return nil, err
+	var entries []conn.Entry
+	for i := 0; ; i++ {
+		e, ok, err := r.Entry(ctx, i)
+		if err != nil || !ok {
+			return entries, err
+		}
+		if !IsTemporary(e.Name) {
+			entries = append(entries, e)
 		}
 	}
-	return r.entries, nil
 }
 
 // Has tells whether Entry returns the i-th entry without waiting.
 func (r *Reading) Has(i int) bool { return i < len(r.entries) || r.arrivals == nil }
 
 // Entry returns the i-th entry, or false if there are no more than i; it waits
-// for entries that are still coming.
+// for entries that are still coming. Among those are temporary names: see
+// IsTemporary.
 func (r *Reading) Entry(ctx context.Context, i int) (conn.Entry, bool, error) {
 	for i >= len(r.entries) && r.arrivals != nil {
 		if err := r.more(ctx); err != nil {
@@ -74,7 +80,13 @@ func (r *Reading) Entry(ctx context.Context, i int) (conn.Entry, bool, error) {
 	if i >= len(r.entries) {
 		return conn.Entry{}, false, nil
 	}
-	return r.entries[i], true, nil
+	e := r.entries[i]
+	if r.arrivals != nil {
+		if shown, ok := r.t.shownAt(path.Join(r.dir, e.Name)); ok {
+			e = shown
+		}
+	}
+	return e, true, nil
 }
 
 // Coming tells whether entries are still coming, so that one that was returned
@@ -105,14 +117,7 @@ func (r *Reading) more(ctx context.Context) error {
 		r.complete(all)
 		return nil
 	}
-	for _, e := range some {
-		if shown, ok := r.t.shownAt(path.Join(r.dir, e.Name)); ok {
-			e = shown
-		}
-		if !IsTemporary(e.Name) {
-			r.entries = append(r.entries, e)
-		}
-	}
+	r.entries = some
 	return nil
 }
 
@@ -126,6 +131,10 @@ func (r *Reading) complete(all *cache.Dir) {
 		r.entries = entries
 		return
 	}
+	if n := all.Len(); len(r.entries) == n && len(entries) == n {
+		return // what has come is what there is
+	}
+	r.entries = slices.Clip(r.entries)
 	known := make(map[string]struct{}, len(r.entries))
 	for _, e := range r.entries {
 		known[e.Name] = struct{}{}

@@ -12,7 +12,7 @@ import (
 	"ftpfs/fs/tree"
 )
 
-const many = 3000
+const many = 1500
 
 // large returns a server with a directory of many files, and the tree on it.
 func large(t *testing.T) (*ftptest.Server, *tree.Tree) {
@@ -25,7 +25,7 @@ func large(t *testing.T) (*ftptest.Server, *tree.Tree) {
 }
 
 // stalled is a server that stops somewhere in the middle of a listing.
-func stalled() ftptest.Fault { return ftptest.StallData("MLSD", 200<<10) }
+func stalled() ftptest.Fault { return ftptest.StallData("MLSD", 150<<10) }
 
 // The first entries of a large directory are there while the server is still
 // listing, each is there once, and what we do meanwhile is seen.
@@ -64,7 +64,7 @@ func TestFirstEntriesOfLargeDirectory(t *testing.T) {
 	if n != many+1 || !seen["new"] || r.Coming() {
 		t.Errorf("%d entries", n)
 	}
-	if e, err := tr.Lookup(t.Context(), "/d/file-02999"); err != nil || s.Count("MLSD") != 1 {
+	if e, err := tr.Lookup(t.Context(), "/d/file-01499"); err != nil || s.Count("MLSD") != 1 {
 		t.Errorf("%+v, %v, %d listings", e, err, s.Count("MLSD"))
 	}
 }
@@ -93,7 +93,7 @@ func TestChangeWhileListing(t *testing.T) {
 // kept.
 func TestListingCutInTheMiddle(t *testing.T) {
 	s, tr := large(t)
-	undo := s.Fault(ftptest.CutData("MLSD", 200<<10))
+	undo := s.Fault(ftptest.CutData("MLSD", 150<<10))
 	r, err := tr.Open(t.Context(), "/d")
 	for i, ok := 0, true; err == nil && ok; i++ {
 		_, ok, err = r.Entry(t.Context(), i)
