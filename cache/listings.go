@@ -22,10 +22,11 @@ type Listings struct {
 	maxEntries int
 	ttl        time.Duration
 
-	mu      sync.Mutex
-	dirs    *simplelru.LRU[string, *cachedDir] // guarded by mu
-	entries int                                // guarded by mu; the sum of cost over dirs
-	flights map[string]*flight                 // guarded by mu; loads that new callers may join
+	mu       sync.Mutex
+	replaced func(dir string, old, new *Dir)    // nil: nobody wants to know; guarded by mu
+	dirs     *simplelru.LRU[string, *cachedDir] // guarded by mu
+	entries  int                                // guarded by mu; the sum of cost over dirs
+	flights  map[string]*flight                 // guarded by mu; loads that new callers may join
 }
 
 // cachedDir is a Dir with what it was counted as in Listings.entries.
@@ -56,6 +57,14 @@ func NewListings(maxEntries int, ttl time.Duration) *Listings {
 	// not on directories, so the LRU itself has none.
 	dirs, _ := simplelru.NewLRU[string, *cachedDir](math.MaxInt, nil)
 	return &Listings{maxEntries: maxEntries, ttl: ttl, dirs: dirs, flights: make(map[string]*flight)}
+}
+
+// OnReplace has fn called whenever a listing of a directory takes the place of
+// one that was cached, in the goroutine that loaded it and with no lock held.
+func (l *Listings) OnReplace(fn func(dir string, old, new *Dir)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.replaced = fn
 }
 
 // TTL returns the age up to which listings are to be believed.
@@ -149,14 +158,20 @@ func (l *Listings) fly(ctx context.Context, dir string, f *flight,
 		f.dir = newDir(listing)
 	}
 	l.mu.Lock()
+	var old *cachedDir
+	stored, replaced := err == nil && l.flights[dir] == f, l.replaced
 	if l.flights[dir] == f {
 		delete(l.flights, dir)
-		if err == nil {
-			l.storeLocked(dir, f.dir)
-		}
+	}
+	if stored {
+		old, _ = l.dirs.Peek(dir)
+		l.storeLocked(dir, f.dir)
 	}
 	l.mu.Unlock()
 	close(f.done)
+	if stored && old != nil && replaced != nil {
+		replaced(dir, old.Dir, f.dir)
+	}
 }
 
 // leave takes one waiter off f; the last one cancels it.

@@ -40,6 +40,7 @@ func (n *node) OpendirHandle(ctx context.Context, _ uint32) (gofs.FileHandle, ui
 	if err := d.open(ctx); err != nil {
 		return nil, 0, n.errno("opendir", err)
 	}
+	n.m.watch.begin(n)
 	return d, 0, 0
 }
 
@@ -103,9 +104,9 @@ func (d *dirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 }
 
 // Seekdir continues at off; rewinddir lists anew.
-func (d *dirHandle) Seekdir(ctx context.Context, off uint64) syscall.Errno {
+func (d *dirHandle) Seekdir(_ context.Context, off uint64) syscall.Errno {
 	if off == 0 {
-		d.Releasedir(ctx, 0)
+		d.close()
 	}
 	d.next = int(min(off, math.MaxInt32))
 	return 0
@@ -113,6 +114,11 @@ func (d *dirHandle) Seekdir(ctx context.Context, off uint64) syscall.Errno {
 
 // Releasedir ends the listing if it is still coming and nobody else waits for it.
 func (d *dirHandle) Releasedir(context.Context, uint32) {
+	d.close()
+	d.n.m.watch.end(d.n)
+}
+
+func (d *dirHandle) close() {
 	if d.reading != nil {
 		d.reading.Close()
 		d.reading = nil

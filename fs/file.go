@@ -17,6 +17,7 @@ import (
 // handle is an open file.
 type handle struct {
 	n      *node
+	dir    *node // that the file was opened in
 	t      *transfer.Handle
 	mode   openMode
 	append bool // O_APPEND: writes go to the end that the file has by now, not to the one that the kernel knows
@@ -74,7 +75,8 @@ func (n *node) correct(a transfer.Attr) {
 // holds the bytes that the handle reads.
 func (n *node) handle(t *transfer.Handle, flags uint32) (gofs.FileHandle, uint32) {
 	writes := flags&syscall.O_ACCMODE != syscall.O_RDONLY
-	h := &handle{n: n, t: t, append: writes && flags&syscall.O_APPEND != 0}
+	h := &handle{n: n, dir: n.directory(), t: t, append: writes && flags&syscall.O_APPEND != 0}
+	n.m.watch.begin(h.dir)
 	want, file := cached, (*os.File)(nil)
 	if h.append {
 		want = direct
@@ -229,6 +231,7 @@ func (h *handle) Release(ctx context.Context) syscall.Errno {
 			h.n.content = content
 		}
 	})
+	h.n.m.watch.end(h.dir)
 	return 0
 }
 

@@ -39,6 +39,7 @@ type Options struct {
 	DirMode      *iofs.FileMode // of all directories; nil: the server's
 	AllowOther   bool           // let other users in; implies default_permissions
 	ReadOnly     bool           //
+	Poll         time.Duration  // how often directories in use are listed again; 0: never
 	MountOptions []string       // passed on to fusermount3: nodev, noexec, noatime, …
 	Log          *slog.Logger   // nil: discard
 	Debug        bool           // a log line for each FUSE request
@@ -54,6 +55,9 @@ type Mount struct {
 	root     *node
 	since    time.Time     // shown where the server tells no time: of the root, say
 	inos     atomic.Uint64 // the last inode number that was given
+	notifier *notifier
+	watch    watch
+	done     sync.WaitGroup // the notifier and the poller
 
 	bypass   bypass
 	backings *backings
@@ -69,16 +73,32 @@ func New(t *tree.Tree, tr *transfer.Manager, o Options) (*Mount, error) {
 	m := &Mount{o: o, tree: t, transfer: tr, log: o.Log, since: time.Now()}
 	m.inos.Store(rootIno)
 	m.root = &node{m: m}
+	m.notifier = newNotifier(m)
+	t.OnChange(m.notifier.add)
 	server, err := m.serve()
 	if err != nil {
 		return nil, err
 	}
 	m.server = server
 	m.bypass.settle(server)
+	m.attend()
 	if err := raiseReadAhead(o.Mountpoint, maxIO>>10); err != nil {
 		m.log.Debug("reads stay at 128 KiB", "error", err) // only root may
 	}
 	return m, nil
+}
+
+// attend runs what goes on beside the handlers until the mount ends.
+func (m *Mount) attend() {
+	ctx, end := context.WithCancel(context.Background())
+	m.done.Go(func() {
+		m.server.Wait()
+		end()
+	})
+	m.done.Go(func() { m.notifier.run(ctx.Done()) })
+	if m.o.Poll > 0 {
+		m.done.Go(func() { m.poll(ctx) })
+	}
 }
 
 func (m *Mount) fuseOptions() *gofs.Options {
@@ -121,7 +141,10 @@ func (m *Mount) nextIno() uint64 { return m.inos.Add(1) }
 
 // Wait returns when the file system is unmounted, by whomever, and the last
 // of its open files is closed.
-func (m *Mount) Wait() { m.server.Wait() }
+func (m *Mount) Wait() {
+	m.server.Wait()
+	m.done.Wait()
+}
 
 // Unmount unmounts. A mount that is busy is detached: nobody finds it any
 // more, and it ends when the last program that uses it does.
@@ -137,11 +160,26 @@ func (m *Mount) Unmount(ctx context.Context) error {
 	return nil
 }
 
-// Refresh forgets all listings, here and in the kernel. It must not be called
+// Refresh forgets what is known of rel, a path below the mountpoint, and of
+// all below it, here and in the kernel; "" is everything. It must not be called
 // by what the kernel waits for.
-func (m *Mount) Refresh() {
-	m.tree.ForgetAll()
-	m.root.notify()
+func (m *Mount) Refresh(rel string) {
+	if rel == "" {
+		m.tree.ForgetAll()
+		m.root.notify()
+		return
+	}
+	p := m.tree.Path(rel)
+	m.tree.Forget(p)
+	m.tree.ForgetOne(parentOf(p)) // it has the attributes of p
+	dir, name, ok := m.find(p)
+	if !ok {
+		return
+	}
+	if c := dir.GetChild(name); c != nil {
+		c.Operations().(*node).notify()
+	}
+	dir.NotifyEntry(name)
 }
 
 // notify makes the kernel look everything below n up again.

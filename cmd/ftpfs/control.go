@@ -23,13 +23,14 @@ import (
 const (
 	cmdStatus   = "status"
 	cmdFlush    = "flush"    // upload what is pending
-	cmdRefresh  = "refresh"  // forget all listings
+	cmdRefresh  = "refresh"  // forget listings: those of Path, or all
 	cmdUmount   = "umount"   // flush, unmount, end
 	cmdHandOver = "handover" // after the mount is gone: end now and leave the journal to another process
 )
 
 type request struct {
 	Command string `json:"command"`
+	Path    string `json:"path,omitempty"` // below the mountpoint
 }
 
 type response struct {

@@ -51,10 +51,15 @@ func dialControl(ctx context.Context, socket string) (*control, error) {
 // do sends a command and hands each response to each (may be nil). It returns
 // the last one once the command is done, and closes the connection.
 func (c *control) do(ctx context.Context, command string, each func(response)) (response, error) {
+	return c.ask(ctx, request{Command: command}, each)
+}
+
+// ask is do for a request that says more.
+func (c *control) ask(ctx context.Context, req request, each func(response)) (response, error) {
 	defer c.conn.Close()
 	defer context.AfterFunc(ctx, func() { c.conn.Close() })()
 	var r response
-	err := json.NewEncoder(c.conn).Encode(request{command})
+	err := json.NewEncoder(c.conn).Encode(req)
 	responses := json.NewDecoder(c.conn)
 	for err == nil {
 		r = response{}

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	maxRequest   = 4096            // bytes of a request line
+	maxRequest   = 16 << 10        // bytes of a request line
 	requestTime  = 5 * time.Second // to send it
 	responseTime = 5 * time.Second // to take one response
 	socketWait   = 2 * time.Second // for the socket of a process that is about to end
@@ -27,7 +27,8 @@ type controlled interface {
 	status() mountStatus
 	// flush uploads what is pending. progress gets the number of files left.
 	flush(ctx context.Context, progress func(pending int)) error
-	refresh()
+	// refresh forgets listings: of path, below the mountpoint, or if that is "" all.
+	refresh(path string)
 	// umount flushes, unmounts and returns when the mount is gone and its
 	// sessions are closed; note is a line for the user if that is not yet so.
 	umount(ctx context.Context, progress func(pending int)) (note string, err error)
@@ -189,7 +190,7 @@ func (s *controlServer) answer(c net.Conn, m controlled) {
 			cancel()
 		}
 	}
-	last := s.execute(ctx, m, req.Command, send)
+	last := s.execute(ctx, m, req, send)
 	last.Done = last.Error == ""
 	send(last)
 }
@@ -219,21 +220,21 @@ func (s *controlServer) readRequest(c net.Conn) (request, error) {
 }
 
 // execute runs a command and returns its last response.
-func (s *controlServer) execute(ctx context.Context, m controlled, command string, send func(response)) (last response) {
+func (s *controlServer) execute(ctx context.Context, m controlled, req request, send func(response)) (last response) {
 	fail := func(err error) {
 		if err != nil {
 			last.Error = oneLine(err.Error())
 		}
 	}
 	progress := func(pending int) { send(response{Pending: &pending}) }
-	switch command {
+	switch req.Command {
 	case cmdStatus:
 		st := m.status()
 		last.Status = &st
 	case cmdFlush:
 		fail(m.flush(ctx, progress))
 	case cmdRefresh:
-		m.refresh()
+		m.refresh(req.Path)
 	case cmdUmount:
 		note, err := m.umount(ctx, progress)
 		last.Note = note
@@ -241,7 +242,7 @@ func (s *controlServer) execute(ctx context.Context, m controlled, command strin
 	case cmdHandOver:
 		fail(m.handOver(ctx))
 	default:
-		last.Error = fmt.Sprintf("unknown command %q", command)
+		last.Error = fmt.Sprintf("unknown command %q", req.Command)
 	}
 	return last
 }

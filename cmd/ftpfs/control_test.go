@@ -30,7 +30,7 @@ func (f *fakeMount) status() mountStatus {
 	return mountStatus{PID: 42, URL: "ftp://me@h/", Mountpoint: "/mnt/x", Mounted: true}
 }
 
-func (f *fakeMount) refresh() { close(f.refreshed) }
+func (f *fakeMount) refresh(string) { close(f.refreshed) }
 
 func (f *fakeMount) flush(ctx context.Context, progress func(int)) error {
 	for n := f.pending; n >= 0; n-- {

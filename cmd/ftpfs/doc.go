@@ -5,7 +5,7 @@ Ftpfs mounts an FTP server as a folder.
 	ftpfs umount MOUNTPOINT
 	ftpfs status [--json] MOUNTPOINT
 	ftpfs flush MOUNTPOINT
-	ftpfs refresh MOUNTPOINT
+	ftpfs refresh PATH
 	ftpfs recover [--list | --to DIR] [--cache-dir DIR]
 	ftpfs demo [MOUNTPOINT]
 	ftpfs version

@@ -32,7 +32,7 @@ type life struct {
 	mnt interface {
 		Wait()
 		Unmount(context.Context) error
-		Refresh()
+		Refresh(path string)
 	}
 	files interface {
 		Drain(ctx context.Context, progress func(pending int)) error
@@ -159,7 +159,7 @@ func (l *life) flush(ctx context.Context, progress func(pending int)) error {
 }
 
 // refresh implements controlled.
-func (l *life) refresh() { l.mnt.Refresh() }
+func (l *life) refresh(path string) { l.mnt.Refresh(path) }
 
 // umount implements controlled.
 func (l *life) umount(ctx context.Context, progress func(pending int)) (note string, err error) {

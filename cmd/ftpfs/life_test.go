@@ -65,7 +65,7 @@ func (w *fakeWorld) files() transfer.Status {
 	return transfer.Status{Pending: slices.Repeat([]string{"/f"}, w.pending)}
 }
 
-func (w *fakeWorld) Refresh() { w.note("refresh") }
+func (w *fakeWorld) Refresh(path string) { w.note("refresh" + path) }
 
 // The two Status methods differ in type only.
 type fakeFiles struct{ *fakeWorld }
@@ -267,7 +267,7 @@ func TestHangupRefreshes(t *testing.T) {
 	w := newWorld(0)
 	close(w.empty)
 	l, result := w.start(t)
-	l.refresh()
+	l.refresh("")
 	l.stopper.signal()
 	if err := <-result; err != nil {
 		t.Error(err)

@@ -102,7 +102,7 @@ func newMounting(ctx context.Context, s *settings, notice func(string)) *mountin
 	m := &mounting{stopper: newStopper(ctx), settings: s, notice: notice}
 	m.release = m.watch(func() {
 		if l := m.live.Load(); l != nil {
-			l.refresh()
+			l.refresh("")
 		}
 	})
 	return m

@@ -23,6 +23,8 @@ type settings struct {
 	ReadAhead      sizeValue
 	Prefetch       anySizeValue
 	DirTTL         time.Duration
+	Poll           time.Duration // 0: never
+	StaleIfError   time.Duration // 0: nothing old is shown
 	MaxConnections int
 	PasswordFile   string
 	Timeout        time.Duration
@@ -102,6 +104,7 @@ func defaultSettings() *settings {
 		ReadAhead:      32 << 20,
 		Prefetch:       8 << 20,
 		DirTTL:         30 * time.Second,
+		StaleIfError:   10 * time.Minute,
 		MaxConnections: 8,
 		Timeout:        conn.DefaultTimeout,
 		Warm:           warmOn,
@@ -139,6 +142,8 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.Var(&s.ReadAhead, "read-ahead", "bytes that a download runs ahead of who reads in a row, at most")
 	f.Var(&s.Prefetch, "prefetch", "bytes of small files fetched before a program that reads a directory's files in turn opens them; 0: none")
 	f.Var(secondsValue{&s.DirTTL, 0}, "dir-ttl", "how long a directory listing is trusted; 0: not at all")
+	f.Var(secondsValue{&s.Poll, 0}, "poll", "how often directories in use are listed again, at least 5s (default: never)")
+	f.Var(secondsValue{&s.StaleIfError, 0}, "stale-if-error", "how old listings may be that are shown while the server cannot be reached; 0: none are")
 	f.IntVar(&s.MaxConnections, "max-connections", s.MaxConnections, "sessions at the server at most, 1 to 64")
 	f.StringVar(&s.PasswordFile, "password-file", "", "read the password from the first line of `FILE`")
 	f.Var(secondsValue{&s.Timeout, time.Second}, "timeout", "how long the server may stay silent")
@@ -171,12 +176,18 @@ func (s *settings) listingAge() time.Duration {
 	return s.DirTTL
 }
 
+// minPoll spares servers.
+const minPoll = 5 * time.Second
+
 // finish completes settings after the flags were parsed: it checks what a flag
 // alone cannot check and makes paths absolute, because a detached process
 // works in "/".
 func (s *settings) finish() error {
 	if s.MaxConnections < 1 || s.MaxConnections > 64 {
 		return usagef("--max-connections is %d: give a number from 1 to 64", s.MaxConnections)
+	}
+	if s.Poll != 0 && s.Poll < minPoll {
+		return usagef("--poll is %v: give at least %v, or 0 for never", s.Poll, minPoll)
 	}
 	if s.CacheDir == "" {
 		return usagef("no folder for the cache, because $HOME is not set: give one with --cache-dir")

@@ -54,7 +54,7 @@ func (m *mounting) start(log *slog.Logger) (_ *life, _ *controlServer, err error
 	if err != nil {
 		return nil, nil, err
 	}
-	root, err := tree.New(ctx, pool, cfg.Path, tree.Options{TTL: s.listingAge(), Delay: s.DelayConnect, Log: log})
+	root, err := tree.New(ctx, pool, cfg.Path, s.treeOptions(log))
 	if err != nil {
 		return nil, nil, errors.Join(rootError(cfg, err), store.Close())
 	}
@@ -135,6 +135,13 @@ func (s *settings) transferOptions(log *slog.Logger) transfer.Options {
 	return o
 }
 
+// treeOptions translates the settings.
+func (s *settings) treeOptions(log *slog.Logger) tree.Options {
+	return tree.Options{
+		TTL: s.listingAge(), Stale: s.StaleIfError, Delay: s.DelayConnect, Log: log,
+	}
+}
+
 // fsOptions translates the settings.
 func (s *settings) fsOptions(log *slog.Logger) fs.Options {
 	name := s.FSName
@@ -145,7 +152,7 @@ func (s *settings) fsOptions(log *slog.Logger) fs.Options {
 		Mountpoint: s.Mountpoint, FSName: name,
 		UID: uint32(s.UID), GID: uint32(s.GID), Umask: iofs.FileMode(*s.Umask),
 		FileMode: fileMode(s.FileMode), DirMode: fileMode(s.DirMode),
-		AllowOther: s.AllowOther, ReadOnly: s.ReadOnly, MountOptions: s.MountOptions,
+		AllowOther: s.AllowOther, ReadOnly: s.ReadOnly, Poll: s.Poll, MountOptions: s.MountOptions,
 		Log: log, Debug: s.level() <= slog.LevelDebug,
 	}
 }

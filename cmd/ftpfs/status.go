@@ -61,17 +61,17 @@ func flushCommand(std stdio) *cobra.Command {
 
 func refreshCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "refresh MOUNTPOINT",
-		Short: "Forget all listings, to see changes made elsewhere at once",
-		Args:  exactly(1, "a mountpoint: ftpfs refresh MOUNTPOINT"),
+		Use:   "refresh PATH",
+		Short: "Forget the listings of a mountpoint or of a path below one, to see changes made elsewhere at once",
+		Args:  exactly(1, "a mountpoint or a path below one: ftpfs refresh PATH"),
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, release := untilSignal(c.Context())
 			defer release()
-			mnt, err := dialOrFail(ctx, args[0])
+			mnt, below, err := dialAbove(ctx, args[0])
 			if err != nil {
 				return err
 			}
-			if _, err := mnt.do(ctx, cmdRefresh, nil); err != nil {
+			if _, err := mnt.ask(ctx, request{Command: cmdRefresh, Path: below}, nil); err != nil {
 				return failf("the listings could not be refreshed: %v", err)
 			}
 			return nil

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"ftpfs/fs"
 
@@ -122,4 +124,25 @@ func dialOrFail(ctx context.Context, dir string) (*control, error) {
 		return nil, failf("no ftpfs process answers for %s: was it mounted by another user, or is it dead?", dir)
 	}
 	return c, nil
+}
+
+// dialAbove is dialOrFail for the mountpoint that path is below, or is; below
+// is the way from there, "" for the mountpoint itself.
+func dialAbove(ctx context.Context, path string) (c *control, below string, err error) {
+	path, err = filepath.Abs(path)
+	if err != nil {
+		return nil, "", failf("cannot find out the working directory: %v", err)
+	}
+	for dir := path; ; dir = filepath.Dir(dir) {
+		real, err := resolveMountpoint(dir) // fails where dir is gone
+		if err == nil {
+			if c, err := dialOrFail(ctx, real); err == nil {
+				return c, strings.TrimPrefix(path[len(dir):], "/"), nil
+			}
+		}
+		if dir == "/" {
+			c, err := dialOrFail(ctx, path)
+			return c, "", err
+		}
+	}
 }

@@ -144,6 +144,11 @@ func (m *Manager) open(ctx context.Context, p string, how How) (*Handle, error) 
 	o := m.beginOpen(p)
 	defer m.endOpen(o)
 	e, seen, err := m.lookNow(ctx, p)
+	if err != nil && !how.Write && !how.Truncate {
+		if old, ok := m.tree.Stale(p, err); ok { // what is here of the file can be read
+			e, err = old, nil
+		}
+	}
 	switch {
 	case m.isStale(o): // also an error may be of what was there before
 		return nil, errMoving

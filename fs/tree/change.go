@@ -13,7 +13,7 @@ import (
 
 // Mkdir creates a directory. fs.ErrExist, fs.ErrPermission.
 func (t *Tree) Mkdir(ctx context.Context, p string) (conn.Entry, error) {
-	if _, err := t.Lookup(ctx, p); err == nil {
+	if _, err := t.current(ctx, p); err == nil {
 		return conn.Entry{}, &conn.Error{Op: "MKD", Path: p, Outcome: conn.Refused, Err: fs.ErrExist}
 	}
 	err := t.once(ctx, func(ctx context.Context, s conn.Session) error { return s.Mkdir(ctx, p) },
@@ -34,7 +34,7 @@ func (t *Tree) Mkdir(ctx context.Context, p string) (conn.Entry, error) {
 // Remove deletes the file or symlink at p. conn.ErrIsDir for a directory:
 // some servers' DELE would remove it.
 func (t *Tree) Remove(ctx context.Context, p string) error {
-	e, err := t.Lookup(ctx, p)
+	e, err := t.current(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (t *Tree) Remove(ctx context.Context, p string) error {
 // Rmdir deletes the directory at p if it is empty: see trustsRMD.
 // conn.ErrNotEmpty, conn.ErrNotDir.
 func (t *Tree) Rmdir(ctx context.Context, p string) error {
-	e, err := t.Lookup(ctx, p)
+	e, err := t.current(ctx, p)
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (t *Tree) Removed(p string) {
 // conn.ErrIsDir, conn.ErrNotDir. FTP has no atomic check: with noReplace
 // another client can create to in between.
 func (t *Tree) Rename(ctx context.Context, from, to string, noReplace bool) error {
-	e, err := t.Lookup(ctx, from)
+	e, err := t.current(ctx, from)
 	if err != nil {
 		return err
 	}
@@ -150,14 +150,14 @@ func (t *Tree) Rename(ctx context.Context, from, to string, noReplace bool) erro
 // yet. If a file on the server is at to, it is returned: it will be replaced
 // when the shown one is uploaded.
 func (t *Tree) RenameShown(ctx context.Context, from, to string, noReplace bool) (there conn.Entry, replaces bool, err error) {
-	e, err := t.Lookup(ctx, from)
+	e, err := t.current(ctx, from)
 	if err != nil {
 		return there, false, err
 	}
 	if err := t.makeRoom(ctx, e, to, noReplace); err != nil {
 		return there, false, err
 	}
-	there, err = t.Lookup(ctx, to)
+	there, err = t.current(ctx, to)
 	replaces = err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return there, false, err
@@ -171,7 +171,7 @@ func (t *Tree) RenameShown(ctx context.Context, from, to string, noReplace bool)
 // empty directory there: no server's RNTO replaces one.
 func (t *Tree) makeRoom(ctx context.Context, e conn.Entry, to string, noReplace bool) error {
 	refuse := func(err error) error { return &conn.Error{Op: "RNTO", Path: to, Outcome: conn.Refused, Err: err} }
-	look := t.Lookup
+	look := t.current
 	if noReplace {
 		look = t.Fresh
 	}

@@ -62,6 +62,7 @@ func (t *Tree) read(ctx context.Context, s conn.Session, dir string, early func(
 	}
 	l, err := s.ListEarly(ctx, dir, exact)
 	if err == nil {
+		t.reached()
 		err = t.sharpen(ctx, s, dir, l.Entries)
 	}
 	if err == nil && (l.NRefused > 0 || !l.Complete) {

@@ -27,6 +27,10 @@ func (t *Tree) Open(ctx context.Context, dir string) (*Reading, error) {
 		return nil, err
 	}
 	r := &Reading{t: t, dir: dir, before: t.shownIn(dir)}
+	if old, ok := t.staleDir(dir); ok && t.away() {
+		r.complete(old)
+		return r, nil
+	}
 	err := t.orAgain(ctx, func(ours *bool) error {
 		all, arrivals := t.dirs.Open(ctx, dir, t.ttl, func(ctx context.Context, early func([]conn.Entry)) (conn.Listing, error) {
 			*ours = true
@@ -39,11 +43,15 @@ func (t *Tree) Open(ctx context.Context, dir string) (*Reading, error) {
 		r.arrivals, r.err = arrivals, nil
 		return r.more(ctx)
 	})
-	if err != nil {
-		r.Close()
-		return nil, err
+	if err == nil {
+		return r, nil
 	}
-	return r, nil
+	if old, ok := t.staleDir(dir); ok && t.unreachable(err) {
+		r.complete(old)
+		return r, nil
+	}
+	r.Close()
+	return nil, err
 }
 
 // List returns the entries of dir. Errors as of Open.

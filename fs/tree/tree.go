@@ -27,19 +27,21 @@ const (
 // Options configure a Tree.
 type Options struct {
 	TTL   time.Duration // how old a listing may be; 0: 30 s; negative: each listing is asked for anew
+	Stale time.Duration // how old what is shown may be while the server cannot be reached; 0: none is
 	Delay bool          // a server that cannot be reached is no error of New: it is looked for at each use
 	Log   *slog.Logger  // nil: discard
 }
 
 // Tree is the remote tree below Root. It is safe for concurrent use.
 type Tree struct {
-	pool *conn.Pool
-	dir  string // of the root, as New was given it
-	ttl  time.Duration
-	log  *slog.Logger
-	dirs *cache.Listings
-	seen witnesses
-	walk *walker
+	pool  *conn.Pool
+	dir   string // of the root, as New was given it
+	ttl   time.Duration
+	stale time.Duration
+	log   *slog.Logger
+	dirs  *cache.Listings
+	seen  witnesses
+	walk  *walker
 
 	mu       sync.Mutex
 	root     string                           // until found, what it is on most servers; guarded by mu
@@ -49,8 +51,9 @@ type Tree struct {
 	writable map[string]struct{}              // directories in which a create succeeded; guarded by mu
 	warned   map[string]struct{}              // directories whose bad lines were logged; guarded by mu
 
-	rmdRefuses bool // directories that are not empty, as was tried out; guarded by mu
-	rmdTrials  int  // guarded by mu
+	outage     outage // guarded by mu
+	rmdRefuses bool   // directories that are not empty, as was tried out; guarded by mu
+	rmdTrials  int    // guarded by mu
 }
 
 // New finds the directory dir on the server: absolute, or relative to the
@@ -60,7 +63,7 @@ func New(ctx context.Context, pool *conn.Pool, dir string, o Options) (*Tree, er
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	t := &Tree{
-		pool: pool, dir: dir, root: path.Join("/", dir), ttl: o.TTL, log: o.Log,
+		pool: pool, dir: dir, root: path.Join("/", dir), ttl: o.TTL, stale: o.Stale, log: o.Log,
 		shown: make(map[string]map[string]conn.Entry), writable: make(map[string]struct{}), warned: make(map[string]struct{}),
 	}
 	if t.ttl == 0 {
@@ -93,7 +96,24 @@ func (t *Tree) Peek(dir string) ([]conn.Entry, time.Time) {
 }
 
 // Lookup returns the entry at p. fs.ErrNotExist says that it is not there.
+// While the server cannot be reached, what was known is returned; see Stale.
 func (t *Tree) Lookup(ctx context.Context, p string) (conn.Entry, error) {
+	if t.away() {
+		if e, ok := t.staleEntry(p); ok {
+			return e, nil
+		}
+	}
+	e, err := t.lookup(ctx, p, max(t.ttl, leastAge))
+	if err != nil {
+		if old, ok := t.Stale(p, err); ok {
+			return old, nil
+		}
+	}
+	return e, err
+}
+
+// current is Lookup for who is about to change something.
+func (t *Tree) current(ctx context.Context, p string) (conn.Entry, error) {
 	return t.lookup(ctx, p, max(t.ttl, leastAge))
 }
 
@@ -111,7 +131,7 @@ func (t *Tree) Fresh(ctx context.Context, p string) (conn.Entry, error) {
 }
 
 // TTL returns how old a listing may be.
-func (t *Tree) TTL() time.Duration { return t.ttl }
+func (t *Tree) TTL() time.Duration { return max(0, t.ttl) }
 
 // Left returns for how long the cached listing of dir still holds: how long
 // the kernel may keep what it was told of it.
@@ -221,6 +241,9 @@ func withStat(old, e conn.Entry) conn.Entry {
 
 // Forget drops the cached listings of dir and everything below it.
 func (t *Tree) Forget(dir string) { t.dirs.ForgetTree(dir) }
+
+// ForgetOne drops the cached listing of dir.
+func (t *Tree) ForgetOne(dir string) { t.dirs.Forget(dir) }
 
 // ForgetAll drops all cached listings.
 func (t *Tree) ForgetAll() { t.dirs.ForgetAll() }

@@ -24,6 +24,11 @@ const rtt = 20 * time.Millisecond
 // files. The tree has sessions at most.
 func distant(t *testing.T, sessions int, files []string, fn func(s *ftptest.Server, tr *tree.Tree)) {
 	t.Helper()
+	distantWith(t, sessions, tree.Options{}, files, fn)
+}
+
+func distantWith(t *testing.T, sessions int, o tree.Options, files []string, fn func(s *ftptest.Server, tr *tree.Tree)) {
+	t.Helper()
 	root := t.TempDir()
 	makeFiles(t, root, files...)
 	synctest.Test(t, func(t *testing.T) {
@@ -35,7 +40,7 @@ func distant(t *testing.T, sessions int, files []string, fn func(s *ftptest.Serv
 		cfg.Dial = s.Dial
 		pool := conn.NewPool(ftp.Dialer(cfg), conn.PoolOptions{Max: sessions})
 		defer pool.Close()
-		tr, err := tree.New(context.Background(), pool, "", tree.Options{})
+		tr, err := tree.New(context.Background(), pool, "", o)
 		if err != nil {
 			t.Fatal(err)
 		}
