@@ -22,12 +22,13 @@ type Config struct {
 	HasPassword bool   // Password was given, be it empty
 	Path        string // directory to mount: absolute, or relative to the login directory ("" is that itself)
 
-	ConnectTimeout time.Duration // 0: DefaultConnectTimeout
-	Timeout        time.Duration // 0: DefaultTimeout
-	Bandwidth      int64         // bytes a second of all sessions together, in each direction; 0: no limit
-	NoWarm         bool          // no data connection is made before it is needed
-	FactsFile      string        // where what was found out about the server is kept; "": nowhere
-	Log            *slog.Logger  // nil: discard
+	ConnectTimeout time.Duration  // 0: DefaultConnectTimeout
+	Timeout        time.Duration  // 0: DefaultTimeout
+	Bandwidth      int64          // bytes a second of all sessions together, in each direction; 0: no limit
+	NoWarm         bool           // no data connection is made before it is needed
+	FactsFile      string         // where what was found out about the server is kept; "": nowhere
+	ListZone       *time.Location // of the times in LIST; nil: it is found out
+	Log            *slog.Logger   // nil: discard
 
 	// Dial opens the control and the data connections. nil: net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)

@@ -78,6 +78,11 @@ func (v Version) Same(w Version) bool {
 	if v.Time.IsZero() || w.Time.IsZero() {
 		return true
 	}
-	p := max(v.Precision, w.Precision, time.Second)
-	return v.Time.Truncate(p).Equal(w.Time.Truncate(p))
+	if v.Precision > w.Precision {
+		v, w = w, v
+	}
+	p := max(w.Precision, time.Second)
+	// A day of LIST begins when it does where the server is.
+	within := v.Time.Sub(w.Time)
+	return v.Time.Truncate(p).Equal(w.Time.Truncate(p)) || v.Precision < w.Precision && 0 <= within && within < p
 }

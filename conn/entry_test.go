@@ -34,6 +34,8 @@ func TestVersionSame(t *testing.T) {
 		{"LIST's minute", of(10, at, time.Second), of(10, at.Truncate(time.Minute), time.Minute), true},
 		{"another minute", of(10, at, time.Second), of(10, at.Add(-time.Minute).Truncate(time.Minute), time.Minute), false},
 		{"LIST's day", of(10, at, time.Second), of(10, at.Truncate(day), day), true},
+		{"LIST's day in another zone", of(10, at, time.Second), of(10, at.Truncate(day).Add(15*time.Hour), day), true},
+		{"another day there", of(10, at, time.Second), of(10, at.Truncate(day).Add(-9*time.Hour), day), false},
 		{"another day", of(10, at, time.Second), of(10, at.Truncate(day).Add(-day), day), false},
 		{"size unknown", of(-1, at, time.Second), of(10, at, time.Second), true},
 		{"size unknown, other time", of(-1, at, time.Second), of(10, at.Add(time.Hour), time.Second), false},

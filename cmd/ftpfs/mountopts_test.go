@@ -110,7 +110,7 @@ func TestOptionsRefused(t *testing.T) {
 // TestEveryFlagIsAnOption holds the promise that every long flag can be given by -o.
 func TestEveryFlagIsAnOption(t *testing.T) {
 	value := map[string]string{
-		"size": "1M", "time": "5s", "octal": "0700", "number": "3", "int": "3", "word": "", "string": "/x", "bool": "true", "globs": "*.tmp",
+		"size": "1M", "time": "5s", "octal": "0700", "zone": "UTC", "number": "3", "int": "3", "word": "", "string": "/x", "bool": "true", "globs": "*.tmp",
 	}
 	f := pflag.NewFlagSet("", pflag.ContinueOnError)
 	defaultSettings().register(f)

@@ -28,6 +28,7 @@ type settings struct {
 	MaxConnections int
 	PasswordFile   string
 	Timeout        time.Duration
+	ServerTimezone string // "": it is found out
 	DelayConnect   bool
 	Bandwidth      sizeValue // bytes a second in each direction; 0: no limit
 	Warm           string    // warmOn or warmOff
@@ -81,6 +82,7 @@ func (s *settings) config(log *slog.Logger) conn.Config {
 	c.Bandwidth = int64(s.Bandwidth)
 	c.NoWarm = s.Warm == warmOff
 	c.FactsFile = filepath.Join(s.CacheDir, c.Identity(), "server.json")
+	c.ListZone = s.listZone()
 	c.Log = log
 	return c
 }
@@ -147,6 +149,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.IntVar(&s.MaxConnections, "max-connections", s.MaxConnections, "sessions at the server at most, 1 to 64")
 	f.StringVar(&s.PasswordFile, "password-file", "", "read the password from the first line of `FILE`")
 	f.Var(secondsValue{&s.Timeout, time.Second}, "timeout", "how long the server may stay silent")
+	f.Var(zoneValue{&s.ServerTimezone}, "server-timezone", "zone of the times in the server's listings where it does not tell, as Europe/Berlin or +02:00 (default: it is found out)")
 	f.BoolVar(&s.DelayConnect, "delay-connect", false, "mount at once, also when the server cannot be reached yet")
 	f.Var(&s.Bandwidth, "bwlimit", "bytes a second in each direction, for all sessions together (units K, M, G); 0: no limit")
 	f.Var(choiceValue{&s.Warm, []string{warmOn, warmOff}}, "warm", "on: open data connections before they are needed, which saves round trips; off: only then")

@@ -178,3 +178,42 @@ func (v choiceValue) String() string {
 }
 
 func (v choiceValue) Type() string { return "word" }
+
+// zoneValue is a flag with a time zone: a name of the IANA data base, or hours
+// and minutes east of UTC.
+type zoneValue struct{ name *string }
+
+func (v zoneValue) Set(s string) error {
+	if _, err := parseZone(s); err != nil || s == "" {
+		return errors.New("want a time zone such as Europe/Berlin, UTC or +02:00")
+	}
+	*v.name = s
+	return nil
+}
+
+func (v zoneValue) String() string {
+	if v.name == nil {
+		return ""
+	}
+	return *v.name
+}
+
+func (v zoneValue) Type() string { return "zone" }
+
+// parseZone reads what a zoneValue holds.
+func parseZone(s string) (*time.Location, error) {
+	if t, err := time.Parse("-07:00", s); err == nil {
+		_, east := t.Zone()
+		return time.FixedZone(s, east), nil
+	}
+	return time.LoadLocation(s)
+}
+
+// listZone is --server-timezone; nil: it is to be found out.
+func (s *settings) listZone() *time.Location {
+	zone, err := parseZone(s.ServerTimezone)
+	if err != nil || s.ServerTimezone == "" {
+		return nil
+	}
+	return zone
+}

@@ -22,7 +22,7 @@ func Dialer(cfg conn.Config) conn.Dialer {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	srv := &server{peer: wire.NewServer(cfg), facts: loadFacts(cfg.FactsFile, cfg.Log), lacking: make(map[string]bool)}
+	srv := &server{peer: wire.NewServer(cfg), facts: loadFacts(cfg.FactsFile, cfg.Log), lacking: make(map[string]bool), listZone: cfg.ListZone}
 	return func(ctx context.Context) (conn.Session, error) {
 		s, err := dial(ctx, cfg, srv)
 		if err != nil {

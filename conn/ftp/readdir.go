@@ -98,8 +98,27 @@ func (s *session) visit(dir string) error {
 // dotfiles on most servers; what "LIST -a" does is tried on the first
 // directory in which it makes a difference, for some take -a for a name.
 func (s *session) listHere(dir string, early func([]conn.Entry)) (conn.Listing, error) {
+	if _, known := s.srv.zone(); !known {
+		early = nil // times may turn out to be others
+	}
+	l, err := s.listInZone(dir, early)
+	if _, known := s.srv.zone(); err != nil || known {
+		return l, err
+	}
+	s.findZone(dir, l)
+	for i, e := range l.Entries {
+		l.Entries[i] = s.inZone(e)
+	}
+	return l, nil
+}
+
+// listInZone does as listHere; times are UTC if the zone is known.
+func (s *session) listInZone(dir string, early func([]conn.Entry)) (conn.Listing, error) {
 	now := time.Now()
-	parse := func(line string) (conn.Entry, error) { return parseLIST(line, now) }
+	parse := func(line string) (conn.Entry, error) {
+		e, err := parseLIST(line, now)
+		return s.inZone(e), err
+	}
 	switch known := s.srv.listsAll(); {
 	case known == works:
 		return s.fetch("LIST", dir, "LIST -a", parse, early)

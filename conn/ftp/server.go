@@ -3,6 +3,7 @@ package ftp
 import (
 	"strings"
 	"sync"
+	"time"
 
 	"ftpfs/conn/wire"
 )
@@ -17,6 +18,9 @@ type server struct {
 	listAll verdict         // guarded by mu; does "LIST -a" show all that LIST shows?
 	links   bool            // guarded by mu; MLSD has named a symlink
 	setUp   []string        // guarded by mu; what the last login sent behind TYPE
+
+	listZone   *time.Location // guarded by mu; nil: not known
+	zoneTrials int            // guarded by mu
 }
 
 // verdict is the result of trying something out.

@@ -364,8 +364,8 @@ func TestMinuteTimesAreMadeExact(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := s.Count("MDTM"); n != 2 {
-		t.Errorf("%d MDTM for two files, want 2", n)
+	if n := s.Count("MDTM"); n != 3 {
+		t.Errorf("%d MDTM for two files, want 2, and one that finds out the zone of LIST", n)
 	}
 }
 
