@@ -178,10 +178,13 @@ func quote(line string) string {
 }
 
 // parseLIST parses one line of LIST in whatever format it is: that of ls -l,
-// or that of MS-DOS's dir as IIS has it. now serves to find the year.
+// that of MS-DOS's dir as IIS has it, or EPLF. now serves to find the year.
 func parseLIST(line string, now time.Time) (conn.Entry, error) {
 	if line != "" && '0' <= line[0] && line[0] <= '9' {
 		return parseDOS(line)
+	}
+	if strings.HasPrefix(line, "+") {
+		return parseEPLF(line)
 	}
 	return parseUnix(line, now)
 }
