@@ -28,6 +28,7 @@ type settings struct {
 	MaxConnections int
 	PasswordFile   string
 	Timeout        time.Duration
+	Symlinks       string // contain, follow or raw
 	ServerTimezone string // "": it is found out
 	DelayConnect   bool
 	Bandwidth      sizeValue // bytes a second in each direction; 0: no limit
@@ -107,6 +108,7 @@ func defaultSettings() *settings {
 		Prefetch:       8 << 20,
 		DirTTL:         30 * time.Second,
 		StaleIfError:   10 * time.Minute,
+		Symlinks:       "contain",
 		MaxConnections: 8,
 		Timeout:        conn.DefaultTimeout,
 		Warm:           warmOn,
@@ -149,6 +151,7 @@ func (s *settings) register(f *pflag.FlagSet) {
 	f.IntVar(&s.MaxConnections, "max-connections", s.MaxConnections, "sessions at the server at most, 1 to 64")
 	f.StringVar(&s.PasswordFile, "password-file", "", "read the password from the first line of `FILE`")
 	f.Var(secondsValue{&s.Timeout, time.Second}, "timeout", "how long the server may stay silent")
+	f.Var(choiceValue{&s.Symlinks, []string{"contain", "follow", "raw"}}, "symlinks", "links that lead out of the mounted tree: contain, not readable; follow, shown as what they lead to; raw, all targets as on the server")
 	f.Var(zoneValue{&s.ServerTimezone}, "server-timezone", "zone of the times in the server's listings where it does not tell, as Europe/Berlin or +02:00 (default: it is found out)")
 	f.BoolVar(&s.DelayConnect, "delay-connect", false, "mount at once, also when the server cannot be reached yet")
 	f.Var(&s.Bandwidth, "bwlimit", "bytes a second in each direction, for all sessions together (units K, M, G); 0: no limit")

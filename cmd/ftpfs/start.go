@@ -137,8 +137,9 @@ func (s *settings) transferOptions(log *slog.Logger) transfer.Options {
 
 // treeOptions translates the settings.
 func (s *settings) treeOptions(log *slog.Logger) tree.Options {
+	symlinks := map[string]tree.Symlinks{"follow": tree.FollowSymlinks, "raw": tree.RawSymlinks}
 	return tree.Options{
-		TTL: s.listingAge(), Stale: s.StaleIfError, Delay: s.DelayConnect, Log: log,
+		TTL: s.listingAge(), Stale: s.StaleIfError, Symlinks: symlinks[s.Symlinks], Delay: s.DelayConnect, Log: log,
 	}
 }
 

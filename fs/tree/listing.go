@@ -54,7 +54,9 @@ func (t *Tree) fetch(ctx context.Context, dir string, early func([]conn.Entry)) 
 // read lists dir on s.
 func (t *Tree) read(ctx context.Context, s conn.Session, dir string, early func([]conn.Entry)) (conn.Listing, error) {
 	exact := early
-	if early != nil {
+	if t.symlinks == FollowSymlinks {
+		exact = nil // a link may be shown as something else
+	} else if early != nil {
 		exact = func(some []conn.Entry) {
 			t.keepExact(dir, some)
 			early(some)
@@ -64,6 +66,9 @@ func (t *Tree) read(ctx context.Context, s conn.Session, dir string, early func(
 	if err == nil {
 		t.reached()
 		err = t.sharpen(ctx, s, dir, l.Entries)
+	}
+	if err == nil && t.symlinks == FollowSymlinks {
+		err = t.follow(ctx, s, dir, l.Entries)
 	}
 	if err == nil && (l.NRefused > 0 || !l.Complete) {
 		t.warn(dir, l)

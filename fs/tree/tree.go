@@ -26,22 +26,24 @@ const (
 
 // Options configure a Tree.
 type Options struct {
-	TTL   time.Duration // how old a listing may be; 0: 30 s; negative: each listing is asked for anew
-	Stale time.Duration // how old what is shown may be while the server cannot be reached; 0: none is
-	Delay bool          // a server that cannot be reached is no error of New: it is looked for at each use
-	Log   *slog.Logger  // nil: discard
+	TTL      time.Duration // how old a listing may be; 0: 30 s; negative: each listing is asked for anew
+	Stale    time.Duration // how old what is shown may be while the server cannot be reached; 0: none is
+	Symlinks Symlinks      // what becomes of the server's symlinks
+	Delay    bool          // a server that cannot be reached is no error of New: it is looked for at each use
+	Log      *slog.Logger  // nil: discard
 }
 
 // Tree is the remote tree below Root. It is safe for concurrent use.
 type Tree struct {
-	pool  *conn.Pool
-	dir   string // of the root, as New was given it
-	ttl   time.Duration
-	stale time.Duration
-	log   *slog.Logger
-	dirs  *cache.Listings
-	seen  witnesses
-	walk  *walker
+	pool     *conn.Pool
+	dir      string // of the root, as New was given it
+	ttl      time.Duration
+	stale    time.Duration
+	symlinks Symlinks
+	log      *slog.Logger
+	dirs     *cache.Listings
+	seen     witnesses
+	walk     *walker
 
 	mu       sync.Mutex
 	root     string                           // until found, what it is on most servers; guarded by mu
@@ -63,7 +65,7 @@ func New(ctx context.Context, pool *conn.Pool, dir string, o Options) (*Tree, er
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	t := &Tree{
-		pool: pool, dir: dir, root: path.Join("/", dir), ttl: o.TTL, stale: o.Stale, log: o.Log,
+		pool: pool, dir: dir, root: path.Join("/", dir), ttl: o.TTL, stale: o.Stale, symlinks: o.Symlinks, log: o.Log,
 		shown: make(map[string]map[string]conn.Entry), writable: make(map[string]struct{}), warned: make(map[string]struct{}),
 	}
 	if t.ttl == 0 {

@@ -459,3 +459,44 @@ func TestDelayedServer(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// Links that leave the tree are followed, or shown raw, if that is wanted.
+func TestSymlinksFollowedAndRaw(t *testing.T) {
+	s, _ := start(t, "sub/d/", "sub/in", "out/f")
+	for name, target := range map[string]string{"sub/inner": "in", "sub/dir": "../out", "sub/file": "/out/f", "sub/nothing": "/absent"} {
+		if err := os.Symlink(target, filepath.Join(s.Root, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg, err := conn.ParseURL(s.URL() + "sub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := conn.NewPool(ftp.Dialer(cfg), conn.PoolOptions{})
+	defer pool.Close()
+	for mode, want := range map[tree.Symlinks]map[string]string{
+		tree.ContainSymlinks: {"inner": "in", "dir": "refused", "file": "refused", "nothing": "refused"},
+		tree.RawSymlinks:     {"inner": "in", "dir": "../out", "file": "/out/f", "nothing": "/absent"},
+		tree.FollowSymlinks:  {"inner": "in", "dir": "a directory", "nothing": "refused"},
+	} {
+		tr, err := tree.New(t.Context(), pool, cfg.Path, tree.Options{Symlinks: mode})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range want {
+			e, err := tr.Lookup(t.Context(), "/sub/"+name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := "a directory"
+			if e.Kind != conn.KindDir {
+				if got, err = tr.Readlink("/sub/"+name, e); err != nil {
+					got = "refused"
+				}
+			}
+			if got != want {
+				t.Errorf("mode %d, %s: %q, want %q", mode, name, got, want)
+			}
+		}
+	}
+}
