@@ -31,6 +31,7 @@ func (s *fakeSession) ListEarly(context.Context, string, func([]Entry)) (Listing
 func (s *fakeSession) Stat(context.Context, string) (Entry, error)       { return Entry{}, nil }
 func (s *fakeSession) Remove(context.Context, string, Kind) error        { return nil }
 func (s *fakeSession) RefusesFull(context.Context, string) (bool, error) { return true, nil }
+func (s *fakeSession) Symlink(context.Context, string, string) error     { return nil }
 func (s *fakeSession) Rename(context.Context, string, string) error      { return nil }
 func (s *fakeSession) Mkdir(context.Context, string) error               { return nil }
 func (s *fakeSession) Chmod(context.Context, string, fs.FileMode) error  { return nil }

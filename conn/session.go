@@ -87,6 +87,10 @@ type Session interface {
 	// Mkdir creates a directory. ErrExist, ErrNotExist, ErrPermission.
 	Mkdir(ctx context.Context, path string) error
 
+	// Symlink makes path a symlink to target, an absolute path.
+	// errors.ErrUnsupported where the server cannot.
+	Symlink(ctx context.Context, target, path string) error
+
 	// Chmod sets permission bits. errors.ErrUnsupported where the server cannot.
 	Chmod(ctx context.Context, path string, mode fs.FileMode) error
 

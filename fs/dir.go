@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"errors"
 	"math"
 	"path"
 	"syscall"
@@ -240,7 +241,22 @@ func (n *node) Link(context.Context, gofs.InodeEmbedder, string, *fuse.EntryOut)
 	return nil, syscall.EPERM
 }
 
-// Symlink refuses: FTP has no command to make one.
-func (n *node) Symlink(context.Context, string, string, *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
-	return nil, syscall.EPERM
+// Symlink makes a symlink where the server can: EPERM elsewhere, as POSIX says.
+func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
+	ctx, done := grace(ctx)
+	defer done()
+	p, err := n.childPath(name)
+	if err != nil {
+		return nil, n.errno("symlink", err)
+	}
+	e, err := n.m.tree.Symlink(ctx, target, p)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil, syscall.EPERM
+	}
+	if err != nil {
+		return nil, n.errno("symlink", err)
+	}
+	c := n.newChild(ctx, name, syscall.S_IFLNK)
+	n.m.fillEntry(p, e, c, n.m.left(p), out)
+	return c, 0
 }

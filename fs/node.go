@@ -34,8 +34,8 @@ type node struct {
 	inos    map[string]uint64 // of a directory: numbers promised by READDIR to names not looked up yet; guarded by mu
 }
 
-// No Linker, Symlinker: FTP has no links to make. They are implemented only to
-// answer EPERM, which is what POSIX says of file systems without them.
+// Link is implemented only to answer EPERM, which is what POSIX says of file
+// systems without hard links.
 var (
 	_ gofs.NodeLookuper       = (*node)(nil)
 	_ gofs.NodeGetattrer      = (*node)(nil)

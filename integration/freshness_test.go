@@ -65,7 +65,7 @@ func TestServerAway(t *testing.T) {
 	put(t, s.Served+"/dir/f", []byte("known"))
 	old := time.Now().Add(-time.Hour)
 	must(t, os.Chtimes(s.Served+"/dir/f", old, old)) // else it could change within its second
-	m := mount(t, s, "--dir-ttl=0")                  // each use asks the server
+	m := mount(t, s, "--dir-ttl=0", "--retry=0")     // each use asks the server
 	for range 2 {                                    // then the server has said that it has sent all
 		equal(t, "before", sh(t, m.Dir, "ls -l dir | wc -l; cat dir/f"), "2\nknown")
 	}

@@ -102,8 +102,10 @@ func parseFeatures(r wire.Reply) features {
 	}
 	for _, l := range r.Lines[1 : len(r.Lines)-1] {
 		verb, params, _ := strings.Cut(strings.TrimSpace(l), " ")
-		if verb != "" {
-			f[strings.ToUpper(verb)] = strings.TrimSpace(params)
+		if verb = strings.ToUpper(verb); verb == "SITE" { // ProFTPD has a line for each
+			f["SITE "+strings.ToUpper(strings.TrimSpace(params))] = ""
+		} else if verb != "" {
+			f[verb] = strings.TrimSpace(params)
 		}
 	}
 	return f

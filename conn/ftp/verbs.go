@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
+	"strings"
 	"time"
 
 	"ftpfs/conn"
@@ -149,13 +150,16 @@ func (s *session) SetTime(ctx context.Context, path string, t time.Time) error {
 }
 
 // timeVerb returns the command that sets times: MFMT (draft-somers-ftp-mfxx),
-// else vsftpd's MDTM with a time before the path; "" if there is none.
+// else vsftpd's MDTM with a time before the path, or ProFTPD's SITE UTIME; ""
+// if there is none.
 func (s *session) timeVerb() string {
 	switch {
 	case s.feat.has("MFMT") && !s.srv.lacks(timeKey("MFMT")):
 		return "MFMT"
 	case s.feat.has("MDTM") && !s.feat.has("MFMT") && !s.noMDTMTime && !s.srv.lacks(timeKey("MDTM")):
 		return "MDTM"
+	case s.feat.has("SITE UTIME") && !s.srv.lacks(timeKey("SITE UTIME")):
+		return "SITE UTIME"
 	default:
 		return ""
 	}
@@ -166,7 +170,36 @@ func (s *session) timeVerb() string {
 func timeKey(verb string) string { return verb + " time" }
 
 func timeLine(verb, path string, t time.Time) string {
+	if verb == "SITE UTIME" { // access, modification and creation time; the form without UTC does not say which zone it means
+		return fmt.Sprintf("%s %s %s %[3]s %[3]s UTC", verb, path, t.UTC().Format(timeFormat))
+	}
 	return verb + " " + t.UTC().Format(timeFormat) + " " + path
+}
+
+// Symlink implements conn.Session with ProFTPD's SITE SYMLINK (mod_site_misc):
+// it wants two words, and takes the target for a path from the current
+// directory, which must exist.
+func (s *session) Symlink(ctx context.Context, target, path string) error {
+	const verb = "SITE SYMLINK"
+	if err := s.checkNew(verb, path); err != nil {
+		return err
+	}
+	end, err := s.begin(ctx, verb, path, target)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if !s.feat.has(verb) || s.srv.lacks(verb) || strings.Contains(target+path, " ") || len(verb)+len(target)+len(path)+2 > s.product.limit {
+		return unsupported(verb, path)
+	}
+	r, err := s.ctl.Command(verb + " " + target + " " + path)
+	if err != nil {
+		return at(verb, path, conn.OutcomeOf(err), err)
+	}
+	if s.srv.lack(verb, r) {
+		return unsupported(verb, path)
+	}
+	return s.refusal(verb, path, r)
 }
 
 // unsupported is the error of what the server cannot do.

@@ -223,3 +223,17 @@ func TestRefusesFull(t *testing.T) {
 		})
 	}
 }
+
+// Where there is no MFMT, and MDTM does not set times, SITE UTIME does.
+func TestSetTimeBySiteUtime(t *testing.T) {
+	srv, _ := start(t, map[string]string{"with space": "x"})
+	defer srv.Fault(ftptest.NoMFMT())()
+	s := open(t, srv)
+	s.noMDTMTime = true
+	if err := s.SetTime(bg, "/with space", someTime); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(srv.Root + "/with space"); err != nil || !info.ModTime().Equal(someTime) {
+		t.Errorf("%v, %v", info, err)
+	}
+}

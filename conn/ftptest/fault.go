@@ -242,6 +242,23 @@ func NoMLSD() Fault { return without("MLST", "MLSD") }
 // NoEPSV is a server without EPSV.
 func NoEPSV() Fault { return without("EPSV") }
 
+// NoMFMT is a server that sets times with SITE UTIME only.
+func NoMFMT() Fault { return without("MFMT") }
+
+// NoSymlink is a server that cannot make symlinks.
+func NoSymlink() Fault { return withoutSite("SYMLINK") }
+
+// withoutSite takes a SITE command out of FEAT.
+func withoutSite(command string) Fault {
+	return Fault{
+		verbs: []string{"FEAT"},
+		reply: func(_ *session, _ *armed, r server.Reply) server.Reply {
+			r.Text = strings.ReplaceAll(r.Text, "\n SITE "+command, "")
+			return r
+		},
+	}
+}
+
 // without makes verbs unknown, and takes them out of FEAT.
 func without(verbs ...string) Fault {
 	return Fault{

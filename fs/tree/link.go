@@ -2,8 +2,10 @@ package tree
 
 import (
 	"context"
+	"io/fs"
 	"path"
 	"strings"
+	"time"
 
 	"ftpfs/conn"
 )
@@ -82,6 +84,27 @@ func (t *Tree) follow(ctx context.Context, s conn.Session, dir string, entries [
 		}
 	}
 	return nil
+}
+
+// Symlink makes p a symlink to target, a path inside the mounted tree that is
+// relative to p's directory. conn.ErrNotOwner for others, fs.ErrExist,
+// errors.ErrUnsupported where the server cannot.
+func (t *Tree) Symlink(ctx context.Context, target, p string) (conn.Entry, error) {
+	e := conn.Entry{Name: path.Base(p), Kind: conn.KindSymlink, Target: target, Size: int64(len(target)), Time: time.Now().UTC(), Precision: time.Minute}
+	to, inside := t.inside(p, e)
+	if !inside || path.IsAbs(target) {
+		return conn.Entry{}, &conn.Error{Op: "symlink", Path: p, Outcome: conn.Refused, Err: conn.ErrNotOwner}
+	}
+	if _, err := t.current(ctx, p); err == nil {
+		return conn.Entry{}, &conn.Error{Op: "symlink", Path: p, Outcome: conn.Refused, Err: fs.ErrExist}
+	}
+	err := t.once(ctx, func(ctx context.Context, s conn.Session) error { return s.Symlink(ctx, to, p) },
+		func() (bool, error) { return t.exists(ctx, p) }, p)
+	if err != nil {
+		return conn.Entry{}, err
+	}
+	t.Put(p, e)
+	return e, nil
 }
 
 // ups counts the ".." in front of a clean relative path.

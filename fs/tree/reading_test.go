@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"testing"
 
 	"ftpfs/conn"
@@ -14,14 +15,17 @@ import (
 
 const many = 1500
 
-// large returns a server with a directory of many files, and the tree on it.
+// large returns a server with a directory of many files, as it lists it, and
+// the tree on it.
 func large(t *testing.T) (*ftptest.Server, *tree.Tree) {
 	t.Helper()
-	files := make([]string, many)
-	for i := range files {
-		files[i] = fmt.Sprintf("d/file-%05d", i)
+	s, tr := start(t, "d/")
+	var lines strings.Builder
+	for i := range many {
+		fmt.Fprintf(&lines, "modify=20260101000000;perm=adfrw;size=12;type=file;UNIX.group=1000;UNIX.mode=0644;UNIX.owner=1000; file-%05d\r\n", i)
 	}
-	return start(t, files...)
+	s.Fault(ftptest.Listing(lines.String()))
+	return s, tr
 }
 
 // stalled is a server that stops somewhere in the middle of a listing.
@@ -40,7 +44,7 @@ func TestFirstEntriesOfLargeDirectory(t *testing.T) {
 	seen := map[string]bool{}
 	for i := range conn.EarlyFrom {
 		e, ok, err := r.Entry(t.Context(), i)
-		if !ok || err != nil || seen[e.Name] || e.Size != int64(len("d/file-00000")) {
+		if !ok || err != nil || seen[e.Name] || e.Size != 12 {
 			t.Fatalf("entry %d: %+v, %v, %v", i, e, ok, err)
 		}
 		seen[e.Name] = true

@@ -500,3 +500,38 @@ func TestSymlinksFollowedAndRaw(t *testing.T) {
 		}
 	}
 }
+
+// Symlinks are made where the server can, inside the tree.
+func TestSymlink(t *testing.T) {
+	s, tr := start(t, "d/f", "d/sub/")
+	ctx := t.Context()
+	for _, c := range []struct {
+		target, at string
+		want       error
+	}{
+		{"f", "/d/link", nil},
+		{"../f", "/d/sub/link", nil},
+		{"f", "/d/link", fs.ErrExist},
+		{"absent", "/d/dangling", fs.ErrNotExist}, // ProFTPD wants something there
+		{"/etc/passwd", "/d/out", conn.ErrNotOwner},
+		{"../../../x", "/d/out", fs.ErrNotExist}, // which is /x on the server
+		{"f", "/d/with space", errors.ErrUnsupported},
+	} {
+		if _, err := tr.Symlink(ctx, c.target, c.at); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+			t.Errorf("%s → %s: %v, want %v", c.at, c.target, err, c.want)
+		}
+	}
+	for range 2 { // as we know it, and as the server lists it
+		for at, want := range map[string]string{"/d/link": "f", "/d/sub/link": "../f"} {
+			e, err := tr.Lookup(ctx, at)
+			if to, linkErr := tr.Readlink(at, e); err != nil || linkErr != nil || to != want {
+				t.Errorf("%s: %q, %v, %v", at, to, err, linkErr)
+			}
+		}
+		tr.ForgetAll()
+	}
+	defer s.Fault(ftptest.NoSymlink())()
+	if _, err := open(t, s).Symlink(ctx, "f", "/d/another"); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("where the server cannot: %v", err)
+	}
+}

@@ -135,6 +135,8 @@ func (s *session) cmdFeat() Reply {
 		" MFMT",
 		" MLST " + s.factList(),
 		" REST STREAM",
+		" SITE SYMLINK",
+		" SITE UTIME",
 		" SIZE",
 		" TVFS",
 		" UTF8",
@@ -216,9 +218,13 @@ func (s *session) cmdSite() Reply {
 	name, rest, _ := strings.Cut(s.arg, " ")
 	switch strings.ToUpper(name) {
 	case "HELP":
-		return Reply{Code: 214, Text: "The following SITE commands are recognized\n HELP\n CHMOD\nEnd of help"}
+		return Reply{Code: 214, Text: "The following SITE commands are recognized\n UTIME\n SYMLINK\n HELP\n CHMOD\nEnd of help"}
 	case "CHMOD":
 		return s.siteChmod(rest)
+	case "SYMLINK":
+		return s.siteSymlink(rest)
+	case "UTIME":
+		return s.siteUtime(rest)
 	}
 	return replyf(500, "'SITE %s' not understood", s.arg)
 }
