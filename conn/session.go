@@ -98,6 +98,10 @@ type Session interface {
 	// errors.ErrUnsupported where the server cannot.
 	SetTime(ctx context.Context, path string, t time.Time) error
 
+	// Space returns how many bytes may still be stored in dir.
+	// errors.ErrUnsupported where the server does not tell.
+	Space(ctx context.Context, dir string) (int64, error)
+
 	// Home returns the login directory, absolute. It costs no round trip.
 	Home() string
 

@@ -57,7 +57,9 @@ type Mount struct {
 	inos     atomic.Uint64 // the last inode number that was given
 	notifier *notifier
 	watch    watch
-	done     sync.WaitGroup // the notifier and the poller
+	space    space
+	life     context.Context // ends with the mount
+	done     sync.WaitGroup  // the notifier and the poller
 
 	bypass   bypass
 	backings *backings
@@ -75,13 +77,16 @@ func New(t *tree.Tree, tr *transfer.Manager, o Options) (*Mount, error) {
 	m.root = &node{m: m}
 	m.notifier = newNotifier(m)
 	t.OnChange(m.notifier.add)
+	var end context.CancelFunc
+	m.life, end = context.WithCancel(context.Background())
 	server, err := m.serve()
 	if err != nil {
+		end()
 		return nil, err
 	}
 	m.server = server
 	m.bypass.settle(server)
-	m.attend()
+	m.attend(end)
 	if err := raiseReadAhead(o.Mountpoint, maxIO>>10); err != nil {
 		m.log.Debug("reads stay at 128 KiB", "error", err) // only root may
 	}
@@ -89,15 +94,14 @@ func New(t *tree.Tree, tr *transfer.Manager, o Options) (*Mount, error) {
 }
 
 // attend runs what goes on beside the handlers until the mount ends.
-func (m *Mount) attend() {
-	ctx, end := context.WithCancel(context.Background())
+func (m *Mount) attend(end context.CancelFunc) {
 	m.done.Go(func() {
 		m.server.Wait()
 		end()
 	})
-	m.done.Go(func() { m.notifier.run(ctx.Done()) })
+	m.done.Go(func() { m.notifier.run(m.life.Done()) })
 	if m.o.Poll > 0 {
-		m.done.Go(func() { m.poll(ctx) })
+		m.done.Go(func() { m.poll(m.life) })
 	}
 }
 

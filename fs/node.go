@@ -273,16 +273,6 @@ func (n *node) Readlink(ctx context.Context) ([]byte, syscall.Errno) {
 	return []byte(to), n.errno("readlink", err)
 }
 
-// Statfs answers from memory. FTP cannot tell how much room there is, so it
-// is large and constant.
-func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
-	const blockSize, blocks, files = 4096, 1 << 38, 1 << 32 // 1 PiB
-	out.Bsize, out.Frsize, out.NameLen = blockSize, blockSize, 255
-	out.Blocks, out.Bfree, out.Bavail = blocks, blocks, blocks
-	out.Files, out.Ffree = files, files
-	return 0
-}
-
 func (n *node) errno(op string, err error) syscall.Errno { return errno(n.m.log, op, err) }
 
 // fillEntry answers a lookup of p, which is e and will be for the time left,

@@ -189,7 +189,7 @@ func (s *session) Symlink(ctx context.Context, target, path string) error {
 		return err
 	}
 	defer end()
-	if !s.feat.has(verb) || s.srv.lacks(verb) || strings.Contains(target+path, " ") || len(verb)+len(target)+len(path)+2 > s.product.limit {
+	if !s.feat.has(verb) || s.srv.lacks(verb) || strings.Contains(target+path, " ") || len(verb)+len(target)+len(path)+2 > s.product.manners.MaxLine {
 		return unsupported(verb, path)
 	}
 	r, err := s.ctl.Command(verb + " " + target + " " + path)

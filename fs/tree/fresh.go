@@ -138,3 +138,13 @@ func (t *Tree) reached() {
 		t.log.Info("the server can be reached again")
 	}
 }
+
+// Space returns how many bytes the server lets us store.
+// errors.ErrUnsupported where it does not tell.
+func (t *Tree) Space(ctx context.Context) (n int64, err error) {
+	err = t.pool.Run(ctx, conn.Background, conn.Repeatable, func(ctx context.Context, s conn.Session) error {
+		n, err = s.Space(ctx, t.Root())
+		return err
+	})
+	return n, err
+}
