@@ -43,7 +43,7 @@ func TestOutageInTheMiddle(t *testing.T) {
 		for _, k := range servers {
 			t.Run(name+"/"+string(k), func(t *testing.T) {
 				t.Parallel()
-				a := outages[name](t, k, faultTimeout, "--retry=0", "--dir-ttl=1ms", "--cache-size=1M")
+				a := outages[name](t, k, faultTimeout, "--retry=0", "--stale-if-error=0", "--dir-ttl=1ms", "--cache-size=1M")
 				a.m.Expect("level=WARN")
 				inTheMiddle(t, a)
 			})

@@ -26,6 +26,8 @@ const (
 	// A fork of this process closes its copies of files that are being written:
 	// it must not wait for the server that it is to start.
 	soakRetry = "--retry=0"
+	// What failed is looked at as a user would: not in an old listing.
+	soakStale = "--stale-if-error=0"
 	soakLimit = 30 * time.Second // of one call
 )
 
@@ -56,7 +58,7 @@ func TestSoak(t *testing.T) {
 func soak(t *testing.T, k kind, lasts, restart time.Duration) {
 	s, dir, cache := startServer(t, k), mountpoint(t), t.TempDir()
 	r := newSoakRun(t, s, dir)
-	flags := append(strings.Fields(os.Getenv("FTPFS_ARGS")), "--cache-dir", cache, "--password-file", passwordFile(t, ftpPassword), soakTimeout, soakRetry)
+	flags := append(strings.Fields(os.Getenv("FTPFS_ARGS")), "--cache-dir", cache, "--password-file", passwordFile(t, ftpPassword), soakTimeout, soakRetry, soakStale)
 	mounts := func() mountStatus { return detach(t, nil, dir, s.URL("/"), flags...) }
 	st := mounts()
 	r.work(func() { time.Sleep(min(lasts/3, 10*time.Second)) })
