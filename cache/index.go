@@ -302,7 +302,7 @@ func (x *index) applySeal(r record) (ended []*Sealed, err error) {
 	for _, b := range r.Earlier {
 		v.earlier = append(v.earlier, b.version())
 	}
-	v.attrs = Attrs{Base: r.Base.version(), Time: r.Time.time(), Local: r.Local}
+	v.attrs = Attrs{Base: r.Base.version(), Time: r.Time.time(), Tail: r.Tail, Local: r.Local}
 	if r.Mode != nil {
 		v.attrs.Mode, v.attrs.SetMode = fs.FileMode(*r.Mode), true
 	}
@@ -389,7 +389,7 @@ func (v *Sealed) records() []record {
 
 // record puts a into r.
 func (a Attrs) record(r *record) {
-	r.Base, r.Time, r.Local = toBase(a.Base), toInstant(a.Time), a.Local
+	r.Base, r.Time, r.Tail, r.Local = toBase(a.Base), toInstant(a.Time), a.Tail, a.Local
 	if a.SetMode {
 		m := uint32(a.Mode)
 		r.Mode = &m

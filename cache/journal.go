@@ -39,7 +39,7 @@ import (
 //	                      version V of N must reach the server: the first "size" bytes of copies/F, of which the ranges
 //	                      "missing" are those of "base"; "mode" only if it is to be set. V supersedes N's former version.
 //	                      "sent":true: an upload was attempted, "tried":true: in place; "earlier":[{…},…]: so were
-//	                      those of versions with these sizes and times, which V superseded. "local":true: V stays here instead.
+//	                      those of versions with these sizes and times, which V superseded. "tail":N: the first N bytes are those of "base". "local":true: V stays here instead.
 //	                      F is no longer dirty.
 //	{"op":"sync","id":V,"missing":[…]}            V's bytes and all records to here are durable
 //	{"op":"base","id":V,"base":{…}}               V is now made from another base; earlier attempts are settled
@@ -84,6 +84,7 @@ type record struct {
 	Tried   bool        `json:"tried,omitempty"`
 	Synced  bool        `json:"synced,omitempty"`
 	Sent    bool        `json:"sent,omitempty"`
+	Tail    int64       `json:"tail,omitempty"`
 	Local   bool        `json:"local,omitempty"`
 
 	Earlier []*baseRecord `json:"earlier,omitempty"`

@@ -21,7 +21,8 @@ type Attrs struct {
 	Time    time.Time    // modification time to set; zero: leave
 	Mode    fs.FileMode  // permission bits to set, if SetMode
 	SetMode bool
-	Local   bool // it stays here: nothing of it is to reach the server
+	Tail    int64 // if not 0: the bytes before it are those of Base, whether or not they are present
+	Local   bool  // it stays here: nothing of it is to reach the server
 }
 
 // Sealed is a version of a file that must reach the server, or stay here (Attrs.Local). Its bytes never

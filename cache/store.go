@@ -60,8 +60,7 @@ type Owner struct {
 // missing. identity names the server and the user (for example
 // "alice@host:21"); mounts with the same one share a folder and can Adopt what others left.
 func Open(root, identity string, o Options) (*Store, error) {
-	sum := sha256.Sum256([]byte(identity))
-	s := newStore(root, path.Join(root, hex.EncodeToString(sum[:8])), o)
+	s := newStore(root, Home(root, identity), o)
 	if err := s.makeHome(identity); err != nil {
 		return nil, fmt.Errorf("cache folder: %w", err)
 	}
@@ -75,6 +74,12 @@ func Open(root, identity string, o Options) (*Store, error) {
 			return nil, fmt.Errorf("cache folder: %w", err)
 		}
 	}
+}
+
+// Home returns the folder of identity below root, which all its mounts share.
+func Home(root, identity string) string {
+	sum := sha256.Sum256([]byte(identity))
+	return path.Join(root, hex.EncodeToString(sum[:8]))
 }
 
 func newStore(root, home string, o Options) *Store {

@@ -128,7 +128,6 @@ const EarlyFrom = 1000
 // Abilities are what servers do differently with uploads.
 type Abilities struct {
 	Appends bool // Append adds to the file; some servers overwrite it
-	Resumes bool // an upload at an offset keeps what is before it and behind what it writes
 }
 
 // Listing is a directory as the server listed it.

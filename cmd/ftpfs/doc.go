@@ -136,8 +136,8 @@ Every failure is one line on stderr that says what happened and what to do.
 
 # Limitations
 
-Only ftp:// in clear text and passive mode: no TLS, no SFTP. Files are fetched
-and stored whole. FTP has no hard links, no device nodes, no extended
+Only ftp:// in clear text and passive mode: no TLS, no SFTP. Files are stored
+whole, unless they were only appended to. FTP has no hard links, no device nodes, no extended
 attributes and no locks between machines; what an FTP server cannot do fails
 with the errno that programs expect. Two machines that write one file do not
 see each other's changes before --dir-ttl has passed. On systems other than

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"ftpfs/cache"
 	"ftpfs/conn"
 
 	"github.com/spf13/pflag"
@@ -82,8 +83,8 @@ func (s *settings) config(log *slog.Logger) conn.Config {
 	c.ConnectTimeout = min(conn.DefaultConnectTimeout, s.Timeout)
 	c.Bandwidth = int64(s.Bandwidth)
 	c.NoWarm = s.Warm == warmOff
-	c.FactsFile = filepath.Join(s.CacheDir, c.Identity(), "server.json")
 	c.ListZone = s.listZone()
+	c.FactsFile = filepath.Join(cache.Home(s.CacheDir, c.Identity()), "server.json")
 	c.Log = log
 	return c
 }

@@ -72,6 +72,10 @@ func (m *Manager) adoptFile(s *cache.Store, v *cache.Sealed) error {
 		Name: path.Base(p), Kind: conn.KindFile, Size: a.Base.Size, Time: a.Base.Time, Precision: a.Base.Precision,
 		Mode: a.Mode, HasMode: a.SetMode, Links: 1,
 	}
+	if a.Tail > 0 {
+		f.tail.from, f.tail.sealed = a.Tail, a.Tail
+		m.tryAppend(path.Dir(p))
+	}
 	shown := f.entry
 	shown.Size, shown.Time, shown.Precision = v.Size(), a.Time, time.Second
 	m.mu.Lock()

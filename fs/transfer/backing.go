@@ -51,7 +51,7 @@ func (h *Handle) lookLocked() error {
 	}
 	h.seen = at
 	f.disorderLocked()
-	return f.changeLocked(h, func(c *cache.Copy) error {
+	return f.changeLocked(h, func(*cache.Copy) int64 { return 0 }, func(c *cache.Copy) error {
 		c.Touch()
 		return nil
 	})

@@ -16,7 +16,11 @@ import (
 // resolve ends the upload of s, which found that somebody else changed the
 // file at p since it was opened here.
 func (f *File) resolve(ctx context.Context, p string, s *cache.Sealed, j *job) error {
-	switch f.m.conflictMode(p) {
+	mode := f.m.conflictMode(p)
+	if !s.Complete() { // what is missing was in the version that the server had
+		mode = Fail
+	}
+	switch mode {
 	case Fail:
 		err := &conn.Error{Op: "STOR", Path: p, Outcome: conn.Refused, Err: fmt.Errorf("%w: %w", conn.ErrBusy, conn.ErrConflict)}
 		f.refused(p, s, j, err)

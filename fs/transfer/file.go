@@ -44,6 +44,7 @@ type File struct {
 	sealedAt  time.Time            // guarded by mu
 	asked     bool                 // a close or fsync wants what is in copy sealed and uploaded; guarded by mu
 	adopted   bool                 // from the journal of a mount that died, and not yet looked at on the server; guarded by mu
+	tail      tail                 // what was appended; guarded by mu
 	ordered   int64                // bytes written in order since f was empty; -1: there were others; guarded by mu
 	live      *live                // the upload of them under way; guarded by mu
 	job       *job                 // the upload under way or waiting for its turn; guarded by mu
@@ -64,7 +65,7 @@ type File struct {
 func newFile(m *Manager, p string, s *cache.Store) *File {
 	return &File{
 		m: m, path: p, store: s, turn: make(chan struct{}, 1), progress: make(chan struct{}), left: make(chan struct{}),
-		writers: make(map[*Handle]struct{}), ordered: -1,
+		writers: make(map[*Handle]struct{}), ordered: -1, tail: tail{from: -1, sealed: -1},
 	}
 }
 
@@ -202,14 +203,15 @@ func (f *File) attrLocked() Attr {
 	return a
 }
 
-// change runs fn on the copy, which it changes for h, and marks f dirty.
-func (f *File) change(h *Handle, fn func(c *cache.Copy) error) error {
+// change runs fn on the copy, which it changes for h from the offset that off
+// returns on, and marks f dirty.
+func (f *File) change(h *Handle, off func(c *cache.Copy) int64, fn func(c *cache.Copy) error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.changeLocked(h, fn)
+	return f.changeLocked(h, off, fn)
 }
 
-func (f *File) changeLocked(h *Handle, fn func(c *cache.Copy) error) error {
+func (f *File) changeLocked(h *Handle, off func(c *cache.Copy) int64, fn func(c *cache.Copy) error) error {
 	if h.lost != nil {
 		return h.lost
 	}
@@ -217,6 +219,7 @@ func (f *File) changeLocked(h *Handle, fn func(c *cache.Copy) error) error {
 	if err != nil {
 		return err
 	}
+	f.changedLocked(off(c))
 	if err := f.dirtyLocked(c); err != nil {
 		return err
 	}
@@ -243,6 +246,7 @@ func (f *File) empty(h *Handle) error {
 		f.copy = c
 	}
 	h.copy = c
+	f.changedLocked(0)
 	wasDirty := f.dirty && !f.emptied
 	if err := f.dirtyLocked(c); err != nil {
 		return err

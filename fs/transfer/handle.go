@@ -70,7 +70,7 @@ func (h *Handle) WriteAt(p []byte, off int64) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	err = h.f.change(h, func(c *cache.Copy) error {
+	err = h.f.change(h, func(*cache.Copy) int64 { return off }, func(c *cache.Copy) error {
 		n, err = c.WriteAt(p, off)
 		h.f.wroteLocked(off, n)
 		return err
@@ -83,7 +83,7 @@ func (h *Handle) Append(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	err = h.f.change(h, func(c *cache.Copy) error {
+	err = h.f.change(h, (*cache.Copy).Size, func(c *cache.Copy) error {
 		off := c.Size()
 		n, err = c.WriteAt(p, off)
 		h.f.wroteLocked(off, n)
@@ -94,7 +94,7 @@ func (h *Handle) Append(p []byte) (n int, err error) {
 
 // Truncate makes the file size bytes long; what is new reads as zeros.
 func (h *Handle) Truncate(size int64) error {
-	return h.f.change(h, func(c *cache.Copy) error {
+	return h.f.change(h, func(c *cache.Copy) int64 { return min(size, c.Size()) }, func(c *cache.Copy) error {
 		h.f.disorderLocked()
 		return c.Truncate(size)
 	})

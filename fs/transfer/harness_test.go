@@ -64,7 +64,7 @@ func (r *rig) mount(sessions int) {
 	if err != nil {
 		r.Fatal(err)
 	}
-	cfg.Timeout, cfg.Dial = 2*time.Second, r.srv.Dial
+	cfg.Timeout, cfg.Dial, cfg.FactsFile = 2*time.Second, r.srv.Dial, filepath.Join(r.dir, "facts")
 	pool := conn.NewPool(ftp.Dialer(cfg), conn.PoolOptions{Max: sessions})
 	tr, err := tree.New(r.Context(), pool, "", r.opts)
 	if err != nil {

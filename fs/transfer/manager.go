@@ -34,9 +34,10 @@ type Manager struct {
 	end  context.CancelFunc
 	work sync.WaitGroup // streams and uploads
 
-	o       Options
-	queue   queue
-	tidying atomic.Int32 // see tidy
+	o         Options
+	queue     queue
+	appending appending
+	tidying   atomic.Int32 // see tidy
 
 	spawning sync.Mutex // a leaf: held by spawn and by Close for a moment
 	closed   bool       // nothing is spawned any more; guarded by spawning
@@ -160,6 +161,9 @@ func (m *Manager) open(ctx context.Context, p string, how How) (*Handle, error) 
 		return nil, &conn.Error{Op: "open", Path: p, Outcome: conn.Refused, Err: fs.ErrPermission}
 	}
 	h, err := m.hold(o, how.Write || how.Truncate, func(f *File) { f.meet(e, seen) })
+	if err == nil && how.Write && !how.Truncate && e.Size >= appendFrom {
+		m.tryAppend(path.Dir(p))
+	}
 	switch {
 	case err == nil && how.Truncate:
 		if err = h.f.empty(h); err != nil {

@@ -25,7 +25,9 @@ func (f *File) sendOnceOrTwice(ctx context.Context, p string, s *cache.Sealed) (
 	a := s.Attrs()
 	for again := false; ; {
 		c := conn.Commit{Size: s.Size(), Time: a.Time, Mode: a.Mode, SetMode: a.SetMode}
-		if c.Base, err = f.expected(ctx, p, s); err == nil {
+		if f.isTail(ctx, s) {
+			e, err = f.sendTail(ctx, p, s)
+		} else if c.Base, err = f.expected(ctx, p, s); err == nil {
 			e, err = f.send(ctx, p, s, c)
 		}
 		if errors.Is(err, conn.ErrConflict) {
@@ -101,29 +103,29 @@ func (f *File) expected(ctx context.Context, p string, s *cache.Sealed) (conn.Ve
 	}
 	if err == nil && !e.Version().Same(base) && e.Size <= s.Size() {
 		var part bool
-		if part, err = f.isPart(ctx, p, s, e.Size); part {
+		if part, err = f.isPart(ctx, p, s, 0, e.Size); part {
 			return e.Version(), nil
 		}
 	}
 	return base, err
 }
 
-// isPart tells whether the size bytes that the server has at p are those that
-// s begins with.
-func (f *File) isPart(ctx context.Context, p string, s *cache.Sealed, size int64) (bool, error) {
+// isPart tells whether what the server has at p is size bytes long, and those
+// from the offset from on are the same as in s.
+func (f *File) isPart(ctx context.Context, p string, s *cache.Sealed, from, size int64) (bool, error) {
 	ours, err := s.Reader()
 	if err != nil {
 		return false, err
 	}
 	defer ours.Close()
-	d, lease, err := f.m.pool.Open(ctx, conn.Transfer, p, 0, conn.Version{}, nil)
+	d, lease, err := f.m.pool.Open(ctx, conn.Transfer, p, from, conn.Version{}, nil)
 	if err != nil {
 		return false, err
 	}
 	defer lease.Release()
 	defer d.Close()
 	theirs, want := make([]byte, smallBlockSize), make([]byte, smallBlockSize)
-	for n := int64(0); ; {
+	for n := from; ; {
 		k, err := d.Read(theirs)
 		if _, localErr := io.ReadFull(io.NewSectionReader(ours, n, int64(k)), want[:k]); localErr != nil && k > 0 || !bytes.Equal(theirs[:k], want[:k]) {
 			return false, nil
@@ -163,7 +165,7 @@ func (f *File) whose(ctx context.Context, p string, s *cache.Sealed) (conn.Entry
 		return e, superseded, nil
 	}
 	if e.Size == s.Size() {
-		if same, err := f.isPart(ctx, p, s, e.Size); same || err != nil {
+		if same, err := f.isPart(ctx, p, s, 0, e.Size); same || err != nil {
 			return e, itself, err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"path"
 	"time"
 
@@ -254,10 +255,16 @@ func (f *File) sealLocked() error {
 	if f.onServer {
 		a.Base = f.entry.Version()
 	}
+	tail := int64(-1)
+	if f.isTailLocked() {
+		tail, a.Tail = f.tail.from, f.tail.from
+	}
 	s, err := f.store.Seal(f.path, f.copy, a)
 	if err != nil {
 		return err
 	}
+	f.tail.sealed = tail
+	f.tail.after = math.MaxInt64
 	f.sealed, f.sealedGen, f.sealedAt, f.asked = s, f.copy.Generation(), time.Now(), false
 	return nil
 }
@@ -345,13 +352,16 @@ func (f *File) prepare(ctx context.Context, j *job) (*cache.Sealed, string, erro
 			return nil, "", nil
 		}
 		s, p, gen := f.sealed, f.path, f.sealedGen
-		unsealed, size := f.asked, f.copy.Size()
+		unsealed, size, tail := f.asked, f.copy.Size(), f.isTailLocked()
 		f.mu.Unlock()
-		if !unsealed && s.Complete() {
+		if !unsealed && (s.Complete() || f.isTail(ctx, s)) {
 			j.gen = gen
 			return s, p, nil
 		}
-		missing := f.needAll(ctx, 0, size, conn.Transfer)
+		var missing error
+		if !tail || !f.m.mayAppend(ctx) {
+			missing = f.needAll(ctx, 0, size, conn.Transfer)
+		}
 		f.mu.Lock()
 		err := f.sealLocked()
 		s, j.gen = f.sealed, f.sealedGen
@@ -384,6 +394,9 @@ func (f *File) sent(p string, s *cache.Sealed, j *job, e conn.Entry) {
 	e.Owner, e.Group, e.Links = f.entry.Owner, f.entry.Group, max(1, f.entry.Links)
 	f.entry, f.onServer, f.sentGen = e, true, j.gen
 	if f.copy.Generation() != j.gen {
+		if f.tail.from = -1; f.tail.after >= e.Size {
+			f.tail.from = e.Size
+		}
 		f.m.tree.Put(p, e) // written meanwhile: ours still counts
 		f.m.tree.SetWritable(path.Dir(p))
 		return

@@ -33,6 +33,9 @@ type Config struct {
 	// ReadOnly refuses every command that changes something, with EROFS's text.
 	ReadOnly bool
 
+	// AppendOverwrites makes APPE replace the file, as goftp.io/server does.
+	AppendOverwrites bool
+
 	// Listen opens the control listener and those of passive data
 	// connections. Their addresses are *net.TCPAddr. nil: net.Listen.
 	Listen func(network, address string) (net.Listener, error)

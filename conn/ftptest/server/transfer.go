@@ -209,6 +209,9 @@ func (s *session) cmdStor() Reply {
 // cmdAppe ignores an offset: APPE after REST is not defined (RFC 3659, 5.4).
 func (s *session) cmdAppe() Reply {
 	s.takeOffset()
+	if s.srv.cfg.AppendOverwrites {
+		return s.store(os.O_WRONLY|os.O_CREATE, func(f *os.File) error { return f.Truncate(0) })
+	}
 	return s.store(os.O_WRONLY|os.O_CREATE|os.O_APPEND, func(*os.File) error { return nil })
 }
 
