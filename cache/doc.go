@@ -10,7 +10,7 @@
 //	ROOT/                          of all servers
 //	  IDENTITY/                    16 hexadecimal digits of the SHA-256 of the identity
 //	    identity                   the identity as text
-//	    facts                      what conn has found out about the server
+//	    server.json                what conn has found out about the server
 //	    recovery/                  bytes that could not reach the server, each with a .json
 //	    mounts/MOUNT/              of one mount; MOUNT is 8 hexadecimal digits
 //	      lock                     flocked while a process has the folder

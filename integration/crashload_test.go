@@ -15,9 +15,11 @@ import (
 )
 
 const (
-	loadWorkers = 4
-	loadFiles   = 5       // names of one worker
-	loadSize    = 150_000 // bytes of one write at most
+	loadWorkers   = 4
+	loadFiles     = 5       // names of one worker
+	loadSize      = 150_000 // bytes of one write at most, but for one file in
+	loadLarge     = 25      // which has
+	loadLargeSize = 6 << 20 // bytes: it is sent while it is written, and appended to
 )
 
 // step is one operation of the load. Workers have folders of their own and do
@@ -99,8 +101,11 @@ func choose(r *rand.Rand, worker, n int, f folder) step {
 	s := step{worker: worker, n: n, op: "overwrite", to: "-", seed: r.Uint64(), size: 1 + r.IntN(loadSize), sync: r.IntN(4) == 0, dup: r.IntN(4) == 0}
 	s.name = fmt.Sprint("f", r.IntN(loadFiles))
 	content, exists := f[s.name]
+	large := r.IntN(loadLarge) == 0
 	switch k := r.IntN(10); {
-	case k < 3 && len(content) < 4*loadSize:
+	case large:
+		s.size = loadLargeSize + r.IntN(loadSize)
+	case k < 3 && len(content) < 4*loadSize, k < 6 && len(content) > loadLargeSize:
 		s.op, s.size = "append", 1+r.IntN(2000)
 	case k < 5 && len(content) > 0:
 		s.op, s.off, s.size, s.dup = "patch", r.IntN(len(content)), 1+r.IntN(2000), false
