@@ -105,7 +105,7 @@ func (s *storm) step() {
 	text := strings.Repeat(fmt.Sprintf("version %d ", s.n), 1+s.random.IntN(3000))
 	old, there := s.holds[a]
 	var err error
-	after := s.holds
+	var after content
 	states := []content{s.holds}
 	switch what := s.random.IntN(10); {
 	case what < 5 || !there:
