@@ -48,6 +48,11 @@ func (b *backings) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string
 func (b *backings) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 	call := make(chan struct{})
 	b.RawFileSystem.Release(call, in)
+	b.followed(call)
+}
+
+// followed ends the step of giveBack with the cancel channel call, if it began one.
+func (b *backings) followed(call <-chan struct{}) {
 	b.mu.Lock()
 	_, stepping := b.stepping[call]
 	delete(b.stepping, call)

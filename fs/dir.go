@@ -230,9 +230,11 @@ func (n *node) Mknod(ctx context.Context, name string, mode, _ uint32, out *fuse
 	if errno != 0 {
 		return nil, errno
 	}
+	n.m.backings.step.Unlock() // of Create: go-fuse never hears of this handle
 	h := fh.(*handle)
 	errno = h.Fsync(ctx, 0)
 	h.Release(ctx)
+	n.m.backings.followed(ctx.Done())
 	return c, errno
 }
 
