@@ -43,6 +43,7 @@ var owners = map[string][]string{
 	"github.com/spf13":          {"cmd/ftpfs"},
 	"github.com/jdx/go-netrc":   {"cmd/ftpfs"},
 	"golang.org/x/term":         {"cmd/ftpfs"},
+	"golang.org/x/net":          {"conn/wire", "cmd/ftpfs"},
 	"github.com/pkg/sftp":       {"conn/sftp"},
 	"github.com/google/go-cmp":  nil, // tests only
 	"go.uber.org/goleak":        nil,

@@ -18,7 +18,8 @@ const (
 )
 
 // ParseURL reads ftp://[user[:password]@]host[:port][/dir] (RFC 1738, 3.2;
-// RFC 3986). User, password and directory are percent-decoded. The directory
+// RFC 3986). With ftpes:// TLS is explicit, with ftps:// implicit, with port
+// 990; with ftp:// it is TLSAuto, see Secure. User, password and directory are percent-decoded. The directory
 // is relative to the login directory unless it begins with %2F or a second
 // slash; empty components and "." are dropped. Without a user the login is
 // anonymous. An IPv6 address stands in brackets, with its zone behind "%25" or
@@ -27,7 +28,7 @@ const (
 // The errors say what to write instead, and never quote the URL: any part of
 // it may be a password that was not encoded.
 func ParseURL(s string) (Config, error) {
-	rest, err := cutScheme(s)
+	mode, rest, err := cutScheme(s)
 	if err != nil {
 		return Config{}, err
 	}
@@ -42,7 +43,7 @@ func ParseURL(s string) (Config, error) {
 	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
 		user, hostport = authority[:i], authority[i+1:]
 	}
-	c := Config{}
+	c := Config{TLS: TLS{Mode: mode}}
 	if err := c.setUser(user); err != nil {
 		return Config{}, err
 	}
@@ -58,19 +59,23 @@ func ParseURL(s string) (Config, error) {
 	return c, nil
 }
 
-// cutScheme returns what follows "ftp://".
-func cutScheme(s string) (string, error) {
+// cutScheme returns what the scheme means, and what follows "://".
+func cutScheme(s string) (TLSMode, string, error) {
 	scheme, rest, ok := strings.Cut(s, "://")
 	if !ok || !isScheme(scheme) {
-		return "", errors.New("not a URL: write ftp://user@host/dir")
+		return 0, "", errors.New("not a URL: write ftp://user@host/dir")
 	}
 	switch strings.ToLower(scheme) {
 	case "ftp":
-		return rest, nil
-	case "ftps", "ftpes", "sftp":
-		return "", fmt.Errorf("%s:// is not supported yet: only ftp://, which is not encrypted", strings.ToLower(scheme))
+		return TLSAuto, rest, nil
+	case "ftpes":
+		return TLSExplicit, rest, nil
+	case "ftps":
+		return TLSImplicit, rest, nil
+	case "sftp":
+		return 0, "", errors.New("sftp:// is not supported yet: only ftp://, ftpes:// and ftps://")
 	}
-	return "", errors.New("the URL has an unknown scheme: write ftp://user@host/dir")
+	return 0, "", errors.New("the URL has an unknown scheme: write ftp://user@host/dir")
 }
 
 func isScheme(s string) bool {
@@ -134,7 +139,7 @@ func (c *Config) setHostPort(s string) error {
 			return err
 		}
 	}
-	c.Host, c.Port = host, defaultPort
+	c.Host, c.Port = host, c.usualPort()
 	if port == "" {
 		return nil
 	}
@@ -236,9 +241,29 @@ func (c Config) Address() string {
 
 func (c Config) port() int {
 	if c.Port == 0 {
-		return defaultPort
+		return c.usualPort()
 	}
 	return c.Port
+}
+
+// usualPort is the port that the URL need not name.
+func (c Config) usualPort() int {
+	if c.TLS.Mode == TLSImplicit {
+		return implicitTLSPort
+	}
+	return defaultPort
+}
+
+// scheme is that of the URL: what stands before "://".
+func (c Config) scheme() string {
+	switch c.TLS.Mode {
+	case TLSExplicit:
+		return "ftpes"
+	case TLSImplicit:
+		return "ftps"
+	default:
+		return "ftp"
+	}
 }
 
 func (c Config) user() string {
@@ -253,18 +278,22 @@ func (c Config) user() string {
 // behind implicit TLS. The user is percent-encoded, so that equal identities
 // have equal parts; the result holds no slash.
 func (c Config) Identity() string {
+	return encode(c.user(), "") + "@" + c.Server()
+}
+
+// Server returns host:port of the server as Identity has it, and KnownCerts.
+func (c Config) Server() string {
 	port := c.port()
 	if port == implicitTLSPort {
 		port = defaultPort
 	}
-	host := encode(strings.ToLower(c.Host), ":%")
-	return encode(c.user(), "") + "@" + net.JoinHostPort(host, strconv.Itoa(port))
+	return net.JoinHostPort(encode(strings.ToLower(c.Host), ":%"), strconv.Itoa(port))
 }
 
 // Redacted returns the URL without the password: for fsname, logs and status.
 // ParseURL reads it again as the same server, user and directory.
 func (c Config) Redacted() string {
-	s := "ftp://"
+	s := c.scheme() + "://"
 	if c.user() != anonymousUser {
 		s += encode(c.User, "") + "@"
 	}
@@ -277,7 +306,7 @@ func (c Config) Redacted() string {
 		host += "]"
 	}
 	s += host
-	if port := c.port(); port != defaultPort {
+	if port := c.port(); port != c.usualPort() {
 		s += ":" + strconv.Itoa(port)
 	}
 	path := c.Path

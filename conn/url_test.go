@@ -83,8 +83,6 @@ func TestParseURLRefuses(t *testing.T) {
 		{"://example.org", "ftp://"},
 		{"Secret!://h/", "ftp://"},
 		{"http://h/", "unknown scheme"},
-		{"ftps://h/", "ftps:// is not supported yet"},
-		{"FTPES://h/", "ftpes:// is not supported yet"},
 		{"sftp://h/", "sftp:// is not supported yet"},
 		{"ftp://", "no host"},
 		{"ftp:///dir", "no host"},
@@ -230,7 +228,7 @@ func TestIdentityTellsApart(t *testing.T) {
 // Whatever is in a URL, ParseURL does not panic, its error quotes no part of
 // it, and what it takes can be sent.
 func FuzzParseURL(f *testing.F) {
-	for _, s := range []string{"ftp://lab:secret@[::1]:21/%2Fa?b", "ftp://h/a;type=i", "ftps://h", "ftp://a@b@c/%", "ftp://[fe80::1%25e]/"} {
+	for _, s := range []string{"ftp://lab:secret@[::1]:21/%2Fa?b", "ftp://h/a;type=i", "ftps://h", "ftpes://h:990", "ftp://a@b@c/%", "ftp://[fe80::1%25e]/"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -4,14 +4,7 @@ package integration
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -66,10 +59,14 @@ func TestBadInput(t *testing.T) {
 	})
 }
 
+// checkRefusal wants the one line on stderr beside what the log, which is
+// there in the foreground, tells of the connection.
 func checkRefusal(t *testing.T, o outcome, code int, words []string) {
 	t.Helper()
 	equal(t, "exit code", o.Code, code)
-	lines := strings.Split(strings.TrimSuffix(o.Stderr, "\n"), "\n")
+	lines := slices.DeleteFunc(strings.Split(strings.TrimSuffix(o.Stderr, "\n"), "\n"), func(l string) bool {
+		return strings.HasPrefix(l, "time=") && strings.Contains(l, "level=INFO")
+	})
 	if len(lines) != 1 || !strings.HasPrefix(lines[0], "ftpfs: ") || o.Stdout != "" {
 		t.Errorf("not one line on stderr: %q, stdout: %q", o.Stderr, o.Stdout)
 	}
@@ -102,6 +99,10 @@ func badInputs(t *testing.T, s *server, pw string) []badInput {
 	flags := func(f ...string) func(*testing.T, string) []string {
 		return func(t *testing.T, dir string) []string { return append(f, s.URL("/"), dir) }
 	}
+	flagged := func(flag, url string) func(*testing.T, string) []string {
+		return func(t *testing.T, dir string) []string { return []string{"--password-file", pw, flag, url, dir} }
+	}
+	secret := tlsOnly(t)
 	file := filepath.Join(t.TempDir(), "file")
 	must(t, os.WriteFile(file, nil, 0o600))
 	return []badInput{
@@ -121,9 +122,16 @@ func badInputs(t *testing.T, s *server, pw string) []badInput {
 		{"not-ftp", url("ftp://tester@" + scripted(t, "SSH-2.0-OpenSSH_9.2\r\n", nil)), exitConnect, []string{"FTP"}},
 		{"silent", url("ftp://tester@" + scripted(t, "", nil)), exitConnect, []string{"time"}},
 		{"full", url("ftp://tester@" + scripted(t, "421 There are too many connected users, please try later.\r\n", nil)), exitConnect, []string{"421"}},
-		{"tls-demanded", url("ftp://tester@" + tlsOnly(t).Addr()), exitConnect, []string{"TLS"}},
+		{"tls-demanded", flagged("--tls=off", "ftp://tester@"+secret.Addr()), exitConnect, []string{"TLS", "ftpes://"}},
+		{"unknown-certificate", url("ftpes://tester@" + secret.Addr()), exitConnect, []string{"certificate", "sha256:", "--tls-pin"}},
+		{"other-certificate", flagged("--tls-pin=sha256:"+strings.Repeat("00", 32), "ftp://tester@"+secret.Addr()), exitConnect, []string{"sha256:", "--tls-pin"}},
+		{"no-tls", url("ftpes://tester@" + s.Addr()), exitConnect, []string{"offers no TLS", "530"}},
+		{"no-tls-implicit", url("ftps://tester@" + s.Addr()), exitConnect, []string{"TLS"}},
+		{"bad-pin", flags("--tls-pin=sha256:12"), exitUsage, []string{"--tls-pin"}},
+		{"contradiction", flagged("--tls=off", "ftps://tester@"+s.Addr()), exitUsage, []string{"ftps://"}},
+		{"no-authority", flags("--tls-ca", file), exitFailure, []string{"PEM"}},
 		{"tls-demanded-550", url("ftp://tester@" + scripted(t, "220 hello\r\n", map[string]string{
-			"USER": "550 SSL/TLS required on the control channel\r\n"})), exitConnect, []string{"TLS"}},
+			"AUTH": "502 Not implemented\r\n", "USER": "550 SSL/TLS required on the control channel\r\n"})), exitConnect, []string{"TLS"}},
 		{"mountpoint-missing", at(func(t *testing.T, dir string) string { return dir + "/missing" }), exitFailure, []string{"missing", "exist"}},
 		{"mountpoint-file", at(func(t *testing.T, dir string) string { return file }), exitFailure, []string{"directory"}},
 		{"mountpoint-full", at(func(t *testing.T, dir string) string {
@@ -186,21 +194,9 @@ func scripted(t *testing.T, greeting string, answers map[string]string) string {
 	return l.Addr().String()
 }
 
-// tlsOnly starts a vsftpd that refuses to work in clear text.
+// tlsOnly starts a vsftpd that refuses to work in clear text, with a
+// certificate that nobody knows.
 func tlsOnly(t *testing.T) *server {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	about := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
-	cert, err := x509.CreateCertificate(rand.Reader, about, about, &key.PublicKey, key)
-	must(t, err)
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	must(t, err)
-	file := filepath.Join(t.TempDir(), "both.pem")
-	both := append(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}),
-		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})...)
-	must(t, os.WriteFile(file, both, 0o600))
-	return startServer(t, vsftpd, "ssl_enable=YES", "force_local_logins_ssl=YES", "force_local_data_ssl=YES",
-		"rsa_cert_file="+file, "rsa_private_key_file="+file)
+	return startServer(t, vsftpd, tlsConf(vsftpd, newAuthority(t).Sign(t, "unknown", nil), false)...)
 }

@@ -107,7 +107,7 @@ func prepare(dir string) (suite, error) {
 		return s, fmt.Errorf("%v: %w\n%s", build, err, out)
 	}
 	// After the build, which needs the user's own.
-	for variable, name := range map[string]string{"TMPDIR": "tmp", "HOME": "home", "XDG_RUNTIME_DIR": "run", "XDG_CACHE_HOME": "cache"} {
+	for variable, name := range map[string]string{"TMPDIR": "tmp", "HOME": "home", "XDG_RUNTIME_DIR": "run", "XDG_CACHE_HOME": "cache", "XDG_CONFIG_HOME": "config"} {
 		folder := filepath.Join(dir, name)
 		if err := errors.Join(os.Mkdir(folder, 0o755), os.Setenv(variable, folder)); err != nil {
 			return s, err

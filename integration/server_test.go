@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -55,6 +56,7 @@ type server struct {
 	cmd    *exec.Cmd // the running server, nil when it is stopped
 	output *os.File  // what it writes, kept over restarts
 	frozen *frozen   // nil: it runs
+	silent bool      // it greets within TLS only
 }
 
 // startServer starts a server that serves an empty folder of the FTP user.
@@ -68,6 +70,7 @@ func startServer(t *testing.T, k kind, more ...string) *server {
 	must(t, os.Mkdir(s.Served, 0o755))
 	must(t, os.Chown(s.Served, ftpUID, ftpUID))
 	s.configure(t, more)
+	s.silent = slices.ContainsFunc(more, func(l string) bool { return strings.Contains(strings.ToLower(l), "implicit") })
 	var err error
 	s.output, err = os.Create(filepath.Join(s.conf, "output"))
 	must(t, err)
@@ -109,6 +112,9 @@ func (s *server) greets() error {
 		return err
 	}
 	defer c.Close()
+	if s.silent {
+		return nil
+	}
 	c.SetDeadline(time.Now().Add(2 * time.Second))
 	b := make([]byte, 3)
 	if _, err := c.Read(b); err != nil || string(b) != "220" {

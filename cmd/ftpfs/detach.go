@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -28,6 +29,8 @@ type message struct {
 	Ready  bool   `json:"ready,omitempty"`
 	Error  string `json:"error,omitempty"`
 	Code   int    `json:"code,omitempty"` // exit code, with Error
+
+	Certificate *unknownCert `json:"certificate,omitempty"` // that Error is about
 }
 
 // detacher starts the detached process. Tests put themselves in its place.
@@ -44,9 +47,10 @@ func newDetacher(s *settings) (*detacher, error) {
 	if err != nil {
 		return nil, failf("cannot find this program to detach (%v): use --foreground", err)
 	}
+	secretEnv := []string{passwordEnv, "ALL_PROXY", "all_proxy"} // a proxy's URL can hold a password
 	var env []string
 	for _, e := range os.Environ() {
-		if !strings.HasPrefix(e, passwordEnv+"=") {
+		if name, _, _ := strings.Cut(e, "="); !slices.Contains(secretEnv, name) {
 			env = append(env, e)
 		}
 	}
@@ -125,7 +129,7 @@ func readReport(r io.Reader, notice func(string)) error {
 		case m.Ready:
 			return nil
 		case m.Error != "":
-			return &exitError{m.Code, m.Error}
+			return &exitError{m.Code, m.Error, m.Certificate}
 		default:
 			notice(m.Notice)
 		}
@@ -146,7 +150,11 @@ func (r reporter) ready() error {
 
 // fail ends the report with err.
 func (r reporter) fail(err error) {
-	_ = r.send(message{Error: err.Error(), Code: exitCode(err)}) // the log has it too
+	m := message{Error: err.Error(), Code: exitCode(err)}
+	if told, ok := errors.AsType[*exitError](err); ok {
+		m.Certificate = told.cert
+	}
+	_ = r.send(m) // the log has it too
 	r.w.Close()
 }
 

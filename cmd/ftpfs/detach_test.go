@@ -36,7 +36,7 @@ func playChild(role string) int {
 			return 101
 		}
 	case "refused":
-		report.fail(&exitError{exitConnect, "login refused"})
+		report.fail(&exitError{code: exitConnect, text: "login refused"})
 		return exitConnect
 	case "silent":
 		os.Stderr.WriteString("crash\n")

@@ -13,7 +13,7 @@ Ftpfs mounts an FTP server as a folder.
 # Mounting
 
 URL is ftp://[user[:password]@]host[:port]/[dir], percent-encoded, with IPv6
-addresses in brackets. Without a user the login is anonymous. The directory is
+addresses in brackets, or begins with ftpes:// or ftps:// (see Encryption). Without a user the login is anonymous. The directory is
 relative to the login directory; it is absolute if it begins with a second
 slash or with %2F. The mountpoint is an existing, empty directory. A dead mount
 of ftpfs there, left by a process that was killed, is replaced.
@@ -40,8 +40,34 @@ Either way a start that fails leaves nothing mounted.
 	                        at all
 	--max-connections N     sessions at the server at most, 1 to 64; default 8
 	--password-file FILE    the first line is the password
+	--account NAME          what a few servers want beside the password (ACCT)
+	--command COMMAND       an FTP command to send after each login; may be
+	                        repeated. The mount fails if it is refused
+	--connect-timeout TIME  how long a TCP connection may take; default 10s
+	-4, --ipv4, -6, --ipv6  use addresses of that family only
+	--bind-address ADDRESS  connect from this address of ours
+	--proxy URL             socks5://[user[:password]@]host[:port], or http://
+	                        for a proxy with CONNECT; default $ALL_PROXY, unless
+	                        $NO_PROXY names the host; none: no proxy
+	--pasv-address WHOSE    control (default): data connections go to the server;
+	                        reply: to the host that its PASV reply names
+	--active                have the server make the data connections
+	--active-address ADDR   the address that it is told (EPRT, PORT)
+	--active-ports LOW-HIGH the ports that it may connect to; one for each
+	                        session and some more
+	--trace FILE            append to FILE what is said with the server: time,
+	                        number of the session, direction, text. Passwords
+	                        are left out; file names are not
+	--tls MODE              auto (default), explicit, implicit or off
+	--tls-ca FILE           trust the authorities in FILE (PEM), not the system's
+	--tls-pin FINGERPRINT   accept only the certificate with this fingerprint
+	                        (sha256: and 64 hexadecimal digits); may be repeated
+	--tls-insecure          accept any certificate
+	--tls-cert, --tls-key   files (PEM) with our own certificate and its key,
+	                        which may be in the file of the certificate
+	--tls-data clear        encrypt the login only, not files and listings
 	--timeout TIME          how long the server may stay silent; default 30s,
-	                        at least 1s. To connect it has at most 10s
+	                        at least 1s
 	--write through|back    when close(2) returns: with the file on the server
 	                        (default), or with it in the journal on this disk,
 	                        its upload going on beside
@@ -91,6 +117,20 @@ a URL stays in the shell's history and shows in ps while the command runs. The
 detached process has the password neither in its arguments nor in its
 environment. No process that knows it logs it or leaves a core file.
 
+# Encryption
+
+With ftp:// TLS is used where the server offers it. A line in the log says so
+if it does not; but a server that has offered it once is not used without again
+(ftpes:// and --tls=explicit, and ftps:// and --tls=implicit with port 990,
+never do without). A certificate is good if an authority of the system or of
+--tls-ca vouches for it and the host of the URL, or if it is known: on a
+terminal the user is asked about an unknown one, and without, --tls=auto trusts
+the first one of a host, with a warning. Certificates that were accepted so,
+and hosts that offered TLS, are kept in $XDG_CONFIG_HOME/ftpfs/known_certs,
+else ~/.config/ftpfs/known_certs, for root without a home
+/var/lib/ftpfs/known_certs, one "HOST:PORT FINGERPRINT" a line. Whatever else
+such a host shows later is refused until its line is removed.
+
 # Unmounting
 
 ftpfs umount, SIGINT and SIGTERM upload what is pending and then unmount. If
@@ -136,7 +176,7 @@ Every failure is one line on stderr that says what happened and what to do.
 
 # Limitations
 
-Only ftp:// in clear text and passive mode: no TLS, no SFTP. Files are stored
+FTP and FTPS only: no SFTP. Files are stored
 whole, unless they were only appended to. FTP has no hard links, no device nodes, no extended
 attributes and no locks between machines; what an FTP server cannot do fails
 with the errno that programs expect. Two machines that write one file do not

@@ -25,18 +25,19 @@ const (
 type exitError struct {
 	code int
 	text string
+	cert *unknownCert // a certificate that the user may accept: then it goes on
 }
 
 func (e *exitError) Error() string { return e.text }
 
 // failf returns a failure that ends with exitFailure.
 func failf(format string, a ...any) error {
-	return &exitError{exitFailure, fmt.Sprintf(format, a...)}
+	return &exitError{code: exitFailure, text: fmt.Sprintf(format, a...)}
 }
 
 // usagef returns a failure that ends with exitUsage.
 func usagef(format string, a ...any) error {
-	return &exitError{exitUsage, fmt.Sprintf(format, a...)}
+	return &exitError{code: exitUsage, text: fmt.Sprintf(format, a...)}
 }
 
 // report prints err, if any, as one line and returns its exit code.
@@ -76,7 +77,13 @@ func connectError(cfg conn.Config, err error) error {
 	case errors.Is(err, conn.ErrLogin):
 		text = fmt.Sprintf("%s refuses the login of %s: %v; %s", cfg.Host, cfg.User, err, loginAdvice(cfg.HasPassword))
 	case errors.Is(err, conn.ErrNeedTLS):
-		text = fmt.Sprintf("%s demands TLS, which this ftpfs cannot speak: allow plain FTP on the server or use another client", cfg.Host)
+		text = fmt.Sprintf("%s demands TLS: write ftpes:// or leave --tls=off and --tls-data=clear away (%v)", cfg.Host, err)
+	case errors.Is(err, conn.ErrNoTLS):
+		text = fmt.Sprintf("no encryption with %s: %v; %s", cfg.Address(), err, noTLSAdvice(cfg))
+	case errors.Is(err, conn.ErrCertificate):
+		text = fmt.Sprintf("%v; %s", err, certAdvice(cfg, err))
+	case errors.Is(err, conn.ErrResumption):
+		text = fmt.Sprintf("files of %s cannot be reached: %v", cfg.Host, err)
 	case errors.Is(err, conn.ErrTooMany):
 		text = fmt.Sprintf("%s refuses more sessions: close other clients or try again later (%v)", cfg.Host, err)
 	case isDNS:
@@ -90,7 +97,28 @@ func connectError(cfg conn.Config, err error) error {
 	case errors.Is(err, conn.ErrProtocol):
 		text = fmt.Sprintf("%s does not speak FTP: check host and port (%v)", cfg.Address(), err)
 	}
-	return &exitError{exitConnect, text}
+	return &exitError{code: exitConnect, text: text, cert: certificateOf(err)}
+}
+
+func noTLSAdvice(cfg conn.Config) string {
+	if cfg.TLS.Mode == conn.TLSAuto {
+		return "if that is right, do without by --tls=off"
+	}
+	return "check the port, and that the server has TLS"
+}
+
+// certAdvice says what can be done about a certificate that is not accepted.
+func certAdvice(cfg conn.Config, err error) string {
+	c, ok := errors.AsType[*conn.CertError](err)
+	switch {
+	case !ok:
+		return "check " + cfg.TLS.Known
+	case len(cfg.TLS.Pins) > 0:
+		return "somebody may be in between; if the change is right, change --tls-pin"
+	case c.Changed:
+		return fmt.Sprintf("somebody may be in between; if the change is right, remove the line of %s from %s", c.Address, cfg.TLS.Known)
+	}
+	return "if it is the right one, use --tls-pin " + c.Fingerprint + ", or --tls-ca"
 }
 
 func loginAdvice(hasPassword bool) string {

@@ -24,6 +24,13 @@ func mountURL(ctx context.Context, s *settings, url, dir string, std stdio) erro
 	if err != nil {
 		return usagef("%v", err)
 	}
+	asking := std.in != nil && term.IsTerminal(int(std.in.Fd()))
+	if err := s.TLS.apply(&cfg, asking); err != nil {
+		return err
+	}
+	if err := s.Way.apply(&cfg, os.Getenv); err != nil {
+		return err
+	}
 	s.Server = portableConfig{Config: cfg}
 	if s.Mountpoint, err = resolveMountpoint(dir); err != nil {
 		return err
@@ -40,9 +47,10 @@ func mountURL(ctx context.Context, s *settings, url, dir string, std stdio) erro
 	if err := find.find(m.stopping, &s.Server.Config, s.PasswordFile); err != nil {
 		return m.interrupted(err)
 	}
+	certs := certificates{ask: terminalQuestion(m.stopping, std.in, std.err), known: conn.NewKnownCerts(cfg.TLS.Known)}
 	if s.Foreground {
 		m.terminal = terminalProgress(std.err, stopHint)
-		return m.foreground(std.err, func() error { return nil })
+		return certs.retry(func() error { return m.foreground(std.err, func() error { return nil }) })
 	}
 	if s.LogFile == "" {
 		s.LogFile, s.OwnLog = ownLogFile(s.CacheDir, s.Mountpoint), true
@@ -51,7 +59,7 @@ func mountURL(ctx context.Context, s *settings, url, dir string, std stdio) erro
 	if err != nil {
 		return err
 	}
-	return d.start(m.stopping, s, m.notice)
+	return certs.retry(func() error { return d.start(m.stopping, s, m.notice) })
 }
 
 // runDetached is the detached process.

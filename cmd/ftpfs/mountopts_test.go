@@ -1,11 +1,13 @@
 package main
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/spf13/pflag"
 )
 
@@ -75,7 +77,7 @@ func TestOptionsSet(t *testing.T) {
 		}
 		want := defaultSettings()
 		c.want(want)
-		if diff := cmp.Diff(want, got, cmp.AllowUnexported(portableConfig{})); diff != "" {
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(portableConfig{}), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 			t.Errorf("%q: %s", c.args, diff)
 		}
 	}
@@ -110,7 +112,8 @@ func TestOptionsRefused(t *testing.T) {
 // TestEveryFlagIsAnOption holds the promise that every long flag can be given by -o.
 func TestEveryFlagIsAnOption(t *testing.T) {
 	value := map[string]string{
-		"size": "1M", "time": "5s", "octal": "0700", "zone": "UTC", "number": "3", "int": "3", "word": "", "string": "/x", "bool": "true", "globs": "*.tmp",
+		"size": "1M", "time": "5s", "octal": "0700", "number": "3", "int": "3", "string": "/x", "bool": "true",
+		"zone": "UTC", "stringArray": "x", "globs": "*.tmp",
 	}
 	f := pflag.NewFlagSet("", pflag.ContinueOnError)
 	defaultSettings().register(f)
@@ -119,11 +122,11 @@ func TestEveryFlagIsAnOption(t *testing.T) {
 			return
 		}
 		v, ok := value[flag.Value.Type()]
+		if words, isChoice := flag.Value.(choiceValue); isChoice {
+			v, ok = words.choices[len(words.choices)-1], true // never the default
+		}
 		if !ok {
 			t.Fatalf("--%s has the unknown type %s", flag.Name, flag.Value.Type())
-		}
-		if words, ok := flag.Value.(choiceValue); ok {
-			v = words.choices[len(words.choices)-1] // never the default
 		}
 		byFlag, err := parse("--" + flag.Name + "=" + v)
 		if err != nil {
@@ -133,10 +136,10 @@ func TestEveryFlagIsAnOption(t *testing.T) {
 		if err != nil {
 			t.Errorf("-o %s=%s: %v", flag.Name, v, err)
 		}
-		if diff := cmp.Diff(byFlag, byOption, cmp.AllowUnexported(portableConfig{})); diff != "" {
+		if diff := cmp.Diff(byFlag, byOption, cmp.AllowUnexported(portableConfig{}), cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 			t.Errorf("--%s and -o differ: %s", flag.Name, diff)
 		}
-		if cmp.Equal(byFlag, defaultSettings()) {
+		if cmp.Equal(byFlag, defaultSettings(), cmpopts.EquateComparable(netip.Addr{})) {
 			t.Errorf("--%s=%s changes nothing", flag.Name, v)
 		}
 	})

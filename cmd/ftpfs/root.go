@@ -12,7 +12,8 @@ import (
 
 const rootHelp = `Mounts an FTP server as a folder.
 
-URL is ftp://[USER[:PASSWORD]@]HOST[:PORT]/[DIR]. Without USER the login is
+URL is ftp://[USER[:PASSWORD]@]HOST[:PORT]/[DIR], with ftpes:// or ftps:// for
+TLS that must be there (explicit, implicit). Without USER the login is
 anonymous. DIR starts at the login directory; a second slash, as in
 ftp://HOST//srv, starts at the server's root. The password is taken from
 --password-file, the URL, $FTPFS_PASSWORD, ~/.netrc ($NETRC), or asked for.
@@ -47,11 +48,11 @@ func newRoot(std stdio) *cobra.Command {
 	root.SetIn(std.in)
 	root.SetOut(std.out)
 	root.SetErr(std.err)
-	s.register(root.Flags())
+	groups := s.register(root.Flags())
 	root.SetFlagErrorFunc(flagError)
-	root.SetUsageTemplate(root.UsageTemplate() + exitHelp)
 	root.AddCommand(umountCommand(std), statusCommand(std), flushCommand(std), refreshCommand(), recoverCommand(std),
 		demoCommand(std), versionCommand(std), detachedProcess())
+	showGroups(root, groups)
 	return root
 }
 

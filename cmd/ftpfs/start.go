@@ -41,6 +41,17 @@ func (m *mounting) start(log *slog.Logger) (_ *life, _ *controlServer, err error
 		}
 	}()
 	cfg := s.config(log)
+	if cfg.TLS.Insecure {
+		log.Warn("certificates are not checked (--tls-insecure): whoever is in between can read and change everything")
+	}
+	if s.TraceFile != "" {
+		f, err := os.OpenFile(s.TraceFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, nil, failf("cannot open the trace: %v; choose another --trace", err)
+		}
+		undo.add(f.Close)
+		cfg.Trace = f
+	}
 	pool := conn.NewPool(ftp.Dialer(cfg), conn.PoolOptions{Max: s.MaxConnections, Log: log})
 	undo.add(pool.Close)
 	if err := pool.Connect(ctx); err != nil {

@@ -177,7 +177,7 @@ func (v choiceValue) String() string {
 	return *v.s
 }
 
-func (v choiceValue) Type() string { return "word" }
+func (v choiceValue) Type() string { return strings.Join(v.choices, "|") }
 
 // zoneValue is a flag with a time zone: a name of the IANA data base, or hours
 // and minutes east of UTC.

@@ -1,6 +1,7 @@
 package ftp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,8 +17,8 @@ import (
 
 // Dialer returns the dialer of sessions with cfg's server. Its errors are
 // *conn.Error with the outcome NotExecuted: ErrHostDown, ErrTimeout, ErrLogin,
-// ErrTooMany (RFC 959's 421, and the 530 of some servers), ErrNeedTLS,
-// ErrProtocol or ctx's.
+// ErrTooMany (RFC 959's 421, and the 530 of some servers), ErrNeedTLS, ErrNoTLS,
+// ErrCertificate, ErrProtocol, ctx's, or that of conn.TLS.Check.
 func Dialer(cfg conn.Config) conn.Dialer {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -34,7 +35,7 @@ func Dialer(cfg conn.Config) conn.Dialer {
 
 // dial connects, logs in and finds out what there is to know.
 func dial(ctx context.Context, cfg conn.Config, srv *server) (*session, error) {
-	if strings.ContainsAny(cfg.User+cfg.Password, "\r\n\x00") {
+	if strings.ContainsAny(cfg.User+cfg.Password+cfg.Account, "\r\n\x00") {
 		return nil, &conn.Error{Op: "login", Outcome: conn.NotExecuted,
 			Err: fmt.Errorf("%w: user or password has a line break", conn.ErrLogin)}
 	}
@@ -63,7 +64,7 @@ func (s *session) login(cfg conn.Config) (err error) {
 	if err != nil {
 		return s.loginError(err)
 	}
-	if err := s.setUp(); err != nil {
+	if err := s.setUp(cfg.Commands); err != nil {
 		return at("login", "", conn.NotExecuted, err)
 	}
 	s.ctl.Warm()
@@ -74,7 +75,7 @@ func (s *session) login(cfg conn.Config) (err error) {
 // server is known to take it: from USER on, or from what follows PASS.
 func (s *session) foretell(cfg conn.Config) {
 	lines := append([]string{"FEAT", "TYPE I"}, s.srv.setUpLines()...)
-	if s.product.inOrder {
+	if s.product.inOrder && cfg.Account == "" {
 		lines = append([]string{"USER " + cfg.User, "PASS " + cfg.Password}, lines...)
 	}
 	s.ctl.Foretell(lines...)
@@ -84,7 +85,7 @@ func (s *session) foretell(cfg conn.Config) {
 // some refusals, so the control connection is asked.
 func (s *session) loginError(err error) error {
 	verb, r := s.ctl.Last()
-	refused := r.Code >= 400 && (verb == "" || verb == "USER" || verb == "PASS") // and the server may be gone by now
+	refused := r.Code >= 400 && (verb == "" || verb == "USER" || verb == "PASS" || verb == "ACCT") // and the server may be gone by now
 	broken := s.ctl.Err()
 	if broken != nil && !refused && r.Code != closing && !errors.Is(broken, net.ErrClosed) { // which is the library, after a greeting it does not like
 		return at("login", "", conn.NotExecuted, broken)
@@ -97,7 +98,7 @@ func (s *session) loginError(err error) error {
 		}
 		e = conn.ReplyError(verb, "", r.Code, r.Text())
 		e.Outcome = conn.NotExecuted
-	case verb == "USER" || verb == "PASS": // 331 again, or 332: an account is wanted too
+	case verb == "USER" || verb == "PASS" || verb == "ACCT": // 331 again, or 332: an account is wanted too
 		e.Err = conn.ErrLogin
 	default:
 		e.Err = fmt.Errorf("%w: %w", conn.ErrProtocol, err)
@@ -105,16 +106,23 @@ func (s *session) loginError(err error) error {
 	return e
 }
 
-// setUp asks for the login directory, for UTF-8 and for all facts that MLSD
-// can give, in one packet.
-func (s *session) setUp() error {
+// setUp asks for encrypted data connections, for the login directory, for
+// UTF-8 and for all facts that MLSD can give, and sends the user's own commands,
+// in one packet.
+func (s *session) setUp(commands []string) error {
 	s.feat = parseFeatures(s.ctl.Features())
 	p := packet{s: s}
-	mvs := false
+	var unprotected, wrong error
+	if line := s.ctl.Protection(); line != "" {
+		p.add("PBSZ 0", ignore)
+		p.add(line, func(r wire.Reply) { unprotected = s.ctl.Protected(r) })
+	}
 	p.add("SYST", func(r wire.Reply) {
 		system := strings.ToUpper(r.Text())
 		s.unix = r.OK() && strings.Contains(system, "UNIX")
-		mvs = r.OK() && strings.Contains(system, "MVS")
+		if r.OK() && strings.Contains(system, "MVS") {
+			wrong = fmt.Errorf("%w: a z/OS server has data sets, not files and folders", errors.ErrUnsupported)
+		}
 	})
 	p.add("PWD", func(r wire.Reply) { s.home = parsePWD(r) })
 	if s.feat.has("UTF8") {
@@ -123,14 +131,16 @@ func (s *session) setUp() error {
 	if facts := s.feat.facts(); facts != "" {
 		p.add("OPTS MLST "+facts, ignore) // pyftpdlib gives modes only if asked (RFC 3659, 7.9)
 	}
+	var refused error
+	for _, line := range commands {
+		p.add(line, func(r wire.Reply) {
+			if !r.OK() && refused == nil {
+				refused = fmt.Errorf("%w: %q to the command %q", conn.ErrLogin, r, line)
+			}
+		})
+	}
 	s.srv.setSetUpLines(p.lines)
-	if err := p.send(); err != nil {
-		return err
-	}
-	if mvs {
-		return fmt.Errorf("%w: a z/OS server has data sets, not files and folders", errors.ErrUnsupported)
-	}
-	return nil
+	return cmp.Or(p.send(), unprotected, wrong, refused)
 }
 
 // parsePWD returns the directory of a PWD reply, "/" if there is none that

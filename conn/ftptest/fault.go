@@ -169,6 +169,14 @@ func ReplaceReply(verb string, code, newCode int, text string) Fault {
 	}}
 }
 
+// EditReply changes the text of a command's replies.
+func EditReply(verb string, edit func(text string) string) Fault {
+	return Fault{verbs: []string{verb}, reply: func(_ *session, _ *armed, r server.Reply) server.Reply {
+		r.Text = edit(r.Text)
+		return r
+	}}
+}
+
 // DelayReply holds back a command's reply that has the code, for d or until
 // the fault is removed.
 func DelayReply(verb string, code int, d time.Duration) Fault {

@@ -23,7 +23,10 @@ const (
 // Control is a control connection and the data connections opened by it.
 type Control struct {
 	server         *Server
-	raw            net.Conn
+	tcp            net.Conn
+	raw            net.Conn // tcp, or TLS on it
+	secret         *secrecy // nil in clear text
+	trace          *sessionTrace
 	timeout        time.Duration
 	connectTimeout time.Duration
 	opener         opener
@@ -34,7 +37,7 @@ type Control struct {
 	replies chan Reply     // those that a verb waits for; closed by the reader, after readErr is set
 	readErr error          // why the reader ended
 	done    chan struct{}  // closed when the reader is gone
-	opening sync.WaitGroup // data connections being opened
+	aside   sync.WaitGroup // data connections being opened, their handshakes and ends
 
 	// Owned by the goroutine of the verb.
 	lib      *library
@@ -61,9 +64,12 @@ type Control struct {
 
 // Dial opens a control connection, and with it the verb in
 // which the library reads the greeting and logs in; end ends it (see Begin).
-// The error is ErrHostDown, ErrTimeout or ctx's, in a *conn.Error with the
-// outcome NotExecuted.
+// The error is ErrHostDown, ErrTimeout, ErrNoTLS, ErrCertificate, ErrProtocol,
+// ctx's, or that of conn.TLS.Check, in a *conn.Error with the outcome NotExecuted.
 func (s *Server) Dial(ctx context.Context) (c *Control, end func(), err error) {
+	if s.wrong != nil {
+		return nil, nil, &conn.Error{Op: "connect", Outcome: conn.NotExecuted, Err: s.wrong}
+	}
 	c = &Control{
 		server:         s,
 		timeout:        cmp.Or(s.cfg.Timeout, conn.DefaultTimeout),
@@ -72,20 +78,31 @@ func (s *Server) Dial(ctx context.Context) (c *Control, end func(), err error) {
 		done:           make(chan struct{}),
 		debts:          []*debt{{}}, // the greeting
 	}
+	c.trace = s.trace.session()
 	dialCtx, cancel := context.WithTimeout(ctx, c.connectTimeout)
 	defer cancel()
-	c.raw, err = s.dial(dialCtx, net.JoinHostPort(s.cfg.Host, strconv.Itoa(s.cfg.Port)))
+	c.tcp, err = s.dial(dialCtx, net.JoinHostPort(s.cfg.Host, strconv.Itoa(s.cfg.Port)))
 	if err != nil {
+		c.trace.event("no connection: %v", err)
 		return nil, nil, &conn.Error{Op: "connect", Outcome: conn.NotExecuted, Err: dialError(ctx, err)}
 	}
-	host := s.cfg.Host
-	if a, ok := c.raw.RemoteAddr().(*net.TCPAddr); ok {
-		host = (&net.IPAddr{IP: a.IP, Zone: a.Zone}).String()
+	c.trace.event("connected to %s from %s", c.tcp.RemoteAddr(), c.tcp.LocalAddr())
+	c.raw = c.tcp
+	c.opener, err = s.opener(c.tcp)
+	var replies *replyReader
+	if err == nil {
+		replies, err = c.secure(ctx, s.tls)
 	}
-	c.opener = &passive{server: s, host: host}
+	if err != nil {
+		c.tcp.Close()
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, nil, &conn.Error{Op: "connect", Outcome: conn.NotExecuted, Err: err}
+	}
 	c.life, c.kill = context.WithCancelCause(context.Background())
 	c.lib = &library{c: c, owed: greeting}
-	go c.readReplies()
+	go c.readReplies(replies)
 	return c, c.beginLocked(ctx), nil
 }
 
@@ -144,6 +161,9 @@ func (c *Control) beginLocked(ctx context.Context) (end func()) {
 // An open data connection is reset, so that the server cannot take what it
 // has for the whole.
 func (c *Control) Fail(cause error) {
+	if c.life.Err() == nil {
+		c.trace.event("ended: %v", cause)
+	}
 	c.kill(cause)
 	c.mu.Lock()
 	d, warm := c.data, c.warm
@@ -154,7 +174,7 @@ func (c *Control) Fail(cause error) {
 	if warm != nil && warm.alive() {
 		warm.conn.Close()
 	}
-	c.raw.Close()
+	c.tcp.Close()
 }
 
 // Err returns why the connection cannot be used, as a *conn.Error with the
@@ -231,10 +251,15 @@ func (c *Control) Close() error {
 	c.mu.Unlock()
 	if polite {
 		c.raw.SetWriteDeadline(time.Now().Add(quitTimeout))
+		c.trace.sent("QUIT")
 		io.WriteString(c.raw, "QUIT\r\n") // the answer would change nothing
+		if c.secret != nil {
+			c.secret.keep()
+		}
 	}
 	c.Fail(net.ErrClosed)
 	<-c.done
-	c.opening.Wait()
+	c.aside.Wait()
+	c.opener.close()
 	return nil
 }

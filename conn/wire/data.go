@@ -28,8 +28,10 @@ type dataConn struct {
 	transfer *transfer // that uses it; nil before its command
 	once     sync.Once
 	written  atomic.Int64
+	read     atomic.Int64
 	ended    atomic.Bool // the server closed its side: all is read
 	closed   atomic.Bool
+	aborted  atomic.Bool
 }
 
 // starter is a connection that has something to do as soon as the command is
@@ -57,6 +59,7 @@ func (d *dataConn) Read(p []byte) (int, error) {
 	}
 	d.Conn.SetReadDeadline(time.Now().Add(d.c.timeout))
 	n, err := d.Conn.Read(p)
+	d.read.Add(int64(n))
 	if errors.Is(err, io.EOF) {
 		d.ended.Store(true)
 		d.Close()
@@ -103,7 +106,8 @@ func (d *dataConn) Close() error {
 			d.c.abort()
 		}
 		d.closed.Store(true)
-		d.Conn.Close()
+		d.end()
+		d.c.trace.event("data connection closed, bytes received %d, sent %d", d.read.Load(), d.written.Load())
 		if t != nil {
 			d.c.prepare(t)
 		}
@@ -125,6 +129,7 @@ func (c *Control) abort() {
 // abort resets the connection, so that the server sees an error instead of
 // the end of the data.
 func (d *dataConn) abort() {
+	d.aborted.Store(true)
 	if l, ok := d.Conn.(interface{ SetLinger(sec int) error }); ok {
 		l.SetLinger(0)
 	}

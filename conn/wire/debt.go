@@ -24,10 +24,10 @@ func (d *debt) last(r Reply) bool {
 
 // readReplies is the one reader of the connection. It never waits for those
 // who want the replies, so that a server can always send.
-func (c *Control) readReplies() {
+func (c *Control) readReplies(p *replyReader) {
 	defer close(c.done)
 	defer close(c.replies)
-	for p := newReplyReader(c.raw); ; {
+	for {
 		r, err := p.Read()
 		if err == nil {
 			err = c.settle(r)
@@ -59,6 +59,7 @@ func (c *Control) settle(r Reply) error {
 	c.mu.Lock()
 	if len(c.debts) == 0 {
 		c.mu.Unlock()
+		c.trace.received(r)
 		return &saidError{r}
 	}
 	d := c.debts[0]
@@ -67,6 +68,10 @@ func (c *Control) settle(r Reply) error {
 		c.debts = c.debts[1:]
 	}
 	c.mu.Unlock()
+	if d.verb == "USER" || d.verb == "PASS" || d.verb == "ACCT" {
+		r = c.unsaid(r)
+	}
+	c.trace.received(r)
 	switch t := d.transfer; {
 	case t != nil && last:
 		t.final.Store(true)

@@ -169,6 +169,7 @@ func (c *Control) write(debts []*debt, lines ...string) error {
 		c.Fail(c.endError())
 		return c.broken(conn.NotExecuted)
 	}
+	c.trace.sent(lines...)
 	c.raw.SetWriteDeadline(time.Now().Add(c.timeout))
 	n, err := io.WriteString(c.raw, strings.Join(lines, "\r\n")+"\r\n")
 	if err == nil {
@@ -212,6 +213,9 @@ func (c *Control) await(deadline time.Time, verb string) (Reply, error) {
 // take takes what came for verb: r, unless the reader has ended.
 func (c *Control) take(verb string, r Reply, ok bool) (Reply, error) {
 	if !ok {
+		if c.secret != nil && c.Sent() {
+			c.secret.lose()
+		}
 		c.Fail(c.endError())
 		return Reply{}, c.broken(conn.Unknown)
 	}

@@ -24,8 +24,8 @@ func FuzzPassivePort(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if port, err := passivePort(r); err == nil && (port < 1 || port > 65535) {
-			t.Errorf("port %d of %q", port, in)
+		if host, port, err := passiveAddress(r); err == nil && (port < 1 || port > 65535 || host != "" && net.ParseIP(host) == nil) {
+			t.Errorf("%s, port %d of %q", host, port, in)
 		}
 	})
 }

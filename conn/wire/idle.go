@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"net"
 )
 
@@ -60,6 +61,14 @@ func (c *idleConn) Close() error {
 	err := c.Conn.Close()
 	<-c.read
 	return err
+}
+
+// CloseWrite passes on what the end of an upload in TLS needs.
+func (c *idleConn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }
 
 // SetLinger passes on what a reset needs; see dataConn.abort.

@@ -339,6 +339,15 @@ func (l *library) next() (Reply, error) {
 	if err != nil {
 		return Reply{}, err
 	}
+	if l.verb == "PASS" && r.Code == 332 && c.server.cfg.Account != "" {
+		if r, err = c.Command("ACCT " + c.server.cfg.Account); err != nil {
+			return Reply{}, err
+		}
+	}
+	if err := c.resumptionError(r); err != nil {
+		c.Fail(err)
+		return Reply{}, c.broken(conn.Unknown)
+	}
 	switch {
 	case r.Code == 425 && l.owed == answer && l.transfers() && c.transfer.data.warm && !(c.transfer.upload && c.armed):
 		return l.again()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,6 +32,23 @@ type opener interface {
 	// fallBack is called after a refusal. It reports whether ask returns
 	// another command from now on.
 	fallBack() bool
+
+	// close is called when no more is asked.
+	close()
+}
+
+// opener returns the way to data connections beside the control connection tcp.
+func (s *Server) opener(tcp net.Conn) (opener, error) {
+	if s.cfg.Active {
+		return newActive(s, tcp, cmp.Or(s.cfg.ConnectTimeout, conn.DefaultConnectTimeout))
+	}
+	o := &passive{server: s, host: s.cfg.Host}
+	if peer := addressOf(tcp.RemoteAddr()); peer.IsValid() && s.cfg.Proxy == "" {
+		o.host = peer.String()
+		o.pasv = s.cfg.TrustPassive && peer.Is4()
+	}
+	o.trust = o.pasv
+	return o, nil
 }
 
 // refusedError says that the server does not open data connections the way it
@@ -43,11 +61,13 @@ func (e *refusedError) Error() string {
 
 // passive connects to a port of the server: EPSV (RFC 2428), where that is
 // refused PASV (RFC 959). The connections go to the server of the control
-// connection whatever host it names, so that it cannot send us elsewhere.
+// connection whatever host it names, so that it cannot send us elsewhere, unless
+// it is trusted.
 type passive struct {
 	server *Server
 	host   string
-	pasv   bool // EPSV was refused
+	pasv   bool // EPSV was refused, or is not wanted
+	trust  bool // the host that PASV names
 }
 
 func (o *passive) ask() (string, error) {
@@ -67,21 +87,26 @@ func (o *passive) open(ctx context.Context, r Reply) (net.Conn, error) {
 	if !r.OK() {
 		return nil, &refusedError{r}
 	}
-	port, err := passivePort(r)
+	host, port, err := passiveAddress(r)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := o.server.dial(ctx, net.JoinHostPort(o.host, strconv.Itoa(port)))
+	if !o.trust || host == "" {
+		host = o.host
+	}
+	raw, err := o.server.dial(ctx, net.JoinHostPort(host, strconv.Itoa(port)))
 	if err != nil {
 		return nil, err
 	}
 	return watch(raw), nil
 }
 
-// passivePort returns the port of an answer to EPSV, "(|||port|)" with any
-// delimiter, or to PASV: six numbers, parentheses or not (RFC 1123, 4.1.2.6).
-// Some servers give one for the other.
-func passivePort(r Reply) (int, error) {
+func (o *passive) close() {}
+
+// passiveAddress returns the address of an answer to EPSV, "(|||port|)" with
+// any delimiter and without a host, or to PASV: six numbers, parentheses or not
+// (RFC 1123, 4.1.2.6). Some servers give one for the other.
+func passiveAddress(r Reply) (host string, port int, err error) {
 	wrong := fmt.Errorf("%w: %q names no port", conn.ErrProtocol, r)
 	text := r.Text()
 	switch r.Code {
@@ -89,17 +114,17 @@ func passivePort(r Reply) (int, error) {
 		_, rest, _ := strings.Cut(text, "(")
 		inner, _, ok := strings.Cut(rest, ")")
 		if !ok || inner == "" {
-			return 0, wrong
+			return "", 0, wrong
 		}
 		f := strings.Split(inner, inner[:1])
 		if len(f) != 5 {
-			return 0, wrong
+			return "", 0, wrong
 		}
 		n, err := strconv.ParseUint(f[3], 10, 16)
 		if err != nil || n == 0 {
-			return 0, wrong
+			return "", 0, wrong
 		}
-		return int(n), nil
+		return "", int(n), nil
 	case 227:
 		numbers := strings.FieldsFunc(text, func(r rune) bool { return (r < '0' || r > '9') && r != ',' })
 		for _, s := range numbers {
@@ -110,11 +135,15 @@ func passivePort(r Reply) (int, error) {
 			high, err1 := strconv.ParseUint(f[4], 10, 8)
 			low, err2 := strconv.ParseUint(f[5], 10, 8)
 			if n := int(high)<<8 | int(low); err1 == nil && err2 == nil && n != 0 {
-				return n, nil
+				host := strings.Join(f[:4], ".")
+				if _, err := netip.ParseAddr(host); err != nil {
+					host = ""
+				}
+				return host, n, nil
 			}
 		}
 	}
-	return 0, wrong
+	return "", 0, wrong
 }
 
 // promise is a data connection in the making.
@@ -161,7 +190,8 @@ func (p *promise) dead() bool { return p.settled() && p.err == nil && !p.alive()
 // use. Nobody waits for it.
 func (c *Control) warmUp() {
 	c.mu.Lock()
-	wanted := c.manners.Warm && c.server.warm() && c.warm == nil && c.data == nil && c.life.Err() == nil
+	// pyftpdlib answers EPRT once it has connected, and meanwhile what comes after it.
+	wanted := c.manners.Warm && (c.manners.Ahead || !c.server.cfg.Active) && c.server.warm() && c.warm == nil && c.data == nil && c.life.Err() == nil
 	p := &promise{ahead: true, since: time.Now(), done: make(chan struct{})}
 	if wanted {
 		c.warm = p
@@ -195,10 +225,13 @@ func (c *Control) promised(p *promise, r Reply) error {
 		p.settle(nil, err)
 		return err
 	}
-	c.opening.Go(func() {
+	c.aside.Go(func() {
 		ctx, cancel := context.WithTimeout(c.life, c.connectTimeout)
 		defer cancel()
 		raw, err := c.opener.open(ctx, r)
+		if err != nil {
+			c.trace.event("no data connection: %v", err)
+		}
 		p.settle(raw, err)
 		if err == nil && c.life.Err() != nil { // meanwhile; Fail may not have seen the connection
 			raw.Close()
@@ -227,10 +260,11 @@ func (c *Control) openData() (*dataConn, error) {
 			return nil, err
 		}
 		alive := p.alive()
-		d := &dataConn{Conn: p.conn, c: c, warm: p.ahead}
+		d := &dataConn{c: c, warm: p.ahead}
 		c.mu.Lock()
 		c.warm = nil
 		if alive {
+			d.Conn = c.guard(p.conn)
 			c.data = d
 		}
 		c.mu.Unlock()
@@ -243,6 +277,7 @@ func (c *Control) openData() (*dataConn, error) {
 			return nil, c.broken(conn.NotExecuted)
 		case alive:
 			return d, nil
+		case errors.As(p.err, &refused) && p.ahead && refused.Code/100 == 4: // it was too early
 		case errors.As(p.err, &refused):
 			if !c.opener.fallBack() {
 				return nil, refused

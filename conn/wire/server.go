@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"sync/atomic"
 
@@ -15,22 +16,38 @@ const maxStrikes = 2
 // Server is what all connections to one server have in common.
 type Server struct {
 	cfg     conn.Config
+	wayOut  dialFunc
+	limit   *throttle
+	trace   *trace       // nil: none
+	tls     *security    // nil: none
+	wrong   error        // with cfg, which every Dial returns
 	strikes atomic.Int32 // warm connections in a row that the server would not use
 	stored  atomic.Bool  // an upload was taken
 }
 
 // NewServer returns the server of cfg.
 func NewServer(cfg conn.Config) *Server {
-	cfg = throttled(cfg)
-	if cfg.Dial == nil {
-		cfg.Dial = new(net.Dialer).DialContext
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Server{cfg: cfg}
+	s := &Server{cfg: cfg, limit: newThrottle(cfg.Bandwidth)}
+	if cfg.Trace != nil {
+		s.trace = &trace{w: cfg.Trace}
+	}
+	s.wayOut, s.wrong = wayOut(cfg)
+	if s.wrong == nil && cfg.TLS.Mode != conn.TLSOff {
+		s.tls, s.wrong = newSecurity(cfg)
+	}
+	return s
 }
 
 // dial opens a TCP connection to address.
 func (s *Server) dial(ctx context.Context, address string) (net.Conn, error) {
-	return s.cfg.Dial(ctx, "tcp", address)
+	c, err := s.wayOut(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return s.limit.wrap(c), nil
 }
 
 // warm reports whether data connections are made ahead of their use.

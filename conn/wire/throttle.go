@@ -3,11 +3,10 @@ package wire
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net"
 
 	"golang.org/x/time/rate"
-
-	"ftpfs/conn"
 )
 
 // throttleBurst is what a throttled connection reads or writes at a time, in
@@ -15,27 +14,26 @@ import (
 // to flow evenly.
 const throttleBurst = 32 << 10
 
-// throttled returns cfg with a Dial whose connections together transfer at
-// most cfg.Bandwidth bytes a second in each direction; 0: no limit.
-func throttled(cfg conn.Config) conn.Config {
-	if cfg.Bandwidth <= 0 {
-		return cfg
+// throttle is what all connections to a server may transfer together. A nil
+// one is no limit.
+type throttle struct{ in, out *rate.Limiter }
+
+// newThrottle limits each direction to limit bytes a second; 0: no limit.
+func newThrottle(limit int64) *throttle {
+	if limit <= 0 {
+		return nil
 	}
-	dial := cfg.Dial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
+	burst := int(min(throttleBurst, cmp.Or(limit/4, 1)))
+	return &throttle{in: rate.NewLimiter(rate.Limit(limit), burst), out: rate.NewLimiter(rate.Limit(limit), burst)}
+}
+
+// wrap returns c with the limit on it.
+func (t *throttle) wrap(c net.Conn) net.Conn {
+	if t == nil {
+		return c
 	}
-	burst := int(min(throttleBurst, cmp.Or(cfg.Bandwidth/4, 1)))
-	in, out := rate.NewLimiter(rate.Limit(cfg.Bandwidth), burst), rate.NewLimiter(rate.Limit(cfg.Bandwidth), burst)
-	cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
-		raw, err := dial(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		life, end := context.WithCancel(context.Background())
-		return &throttledConn{Conn: raw, in: in, out: out, life: life, end: end}, nil
-	}
-	return cfg
+	life, end := context.WithCancel(context.Background())
+	return &throttledConn{Conn: c, in: t.in, out: t.out, life: life, end: end}
 }
 
 // throttledConn is a connection that waits before it passes on.
@@ -81,4 +79,12 @@ func (c *throttledConn) SetLinger(sec int) error {
 		return l.SetLinger(sec)
 	}
 	return nil
+}
+
+// CloseWrite ends what is sent; see dataConn.drain.
+func (c *throttledConn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }

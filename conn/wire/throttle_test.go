@@ -2,14 +2,11 @@ package wire
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"net"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"ftpfs/conn"
 )
 
 // Two connections share the limit, each direction for itself.
@@ -17,18 +14,13 @@ func TestThrottled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit, size = 1 << 20, 2 << 20
 		var peers []net.Conn
-		cfg := throttled(conn.Config{Bandwidth: limit, Dial: func(context.Context, string, string) (net.Conn, error) {
-			a, b := net.Pipe()
-			peers = append(peers, b)
-			return a, nil
-		}})
+		throttle := newThrottle(limit)
 		start := time.Now()
 		done := make(chan error)
 		for i := range 2 {
-			c, err := cfg.Dial(t.Context(), "tcp", "")
-			if err != nil {
-				t.Fatal(err)
-			}
+			a, b := net.Pipe()
+			peers = append(peers, b)
+			c := throttle.wrap(a)
 			defer c.Close()
 			go func() { // out
 				_, err := c.Write(make([]byte, size))
@@ -55,11 +47,7 @@ func TestThrottled(t *testing.T) {
 func TestThrottledConnEndsItsWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := net.Pipe()
-		cfg := throttled(conn.Config{Bandwidth: 4, Dial: func(context.Context, string, string) (net.Conn, error) { return a, nil }})
-		c, err := cfg.Dial(t.Context(), "tcp", "")
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := newThrottle(4).wrap(a)
 		go io.Copy(io.Discard, b)
 		time.AfterFunc(time.Second, func() { c.Close(); b.Close() })
 		if _, err := c.Write(make([]byte, 1000)); err == nil {

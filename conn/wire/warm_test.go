@@ -451,7 +451,7 @@ func TestPassivePort(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := passivePort(r); got != want || (err == nil) != (want != 0) {
+		if _, got, err := passiveAddress(r); got != want || (err == nil) != (want != 0) {
 			t.Errorf("%s: %d, %v, want %d", text, got, err, want)
 		}
 	}

@@ -33,6 +33,9 @@ func commands() map[string]command {
 		// Access and session.
 		"USER": {(*session).cmdUser, beforeLogin | needsArg},
 		"PASS": {(*session).cmdPass, beforeLogin},
+		"AUTH": {(*session).cmdAuth, beforeLogin | needsArg},
+		"PBSZ": {(*session).cmdPbsz, beforeLogin | needsArg},
+		"PROT": {(*session).cmdProt, beforeLogin | needsArg},
 		"ACCT": {notImplemented, beforeLogin},
 		"QUIT": {(*session).cmdQuit, beforeLogin},
 		"NOOP": {ok("NOOP command successful"), beforeLogin},
@@ -127,7 +130,7 @@ func (s *session) cmdQuit() Reply { return Reply{Code: 221, Text: "Goodbye.", Cl
 func (s *session) cmdSyst() Reply { return Reply{Code: 215, Text: "UNIX Type: L8"} }
 
 func (s *session) cmdFeat() Reply {
-	return Reply{Code: 211, Text: strings.Join([]string{
+	features := []string{
 		"Features:",
 		" EPRT",
 		" EPSV",
@@ -140,8 +143,11 @@ func (s *session) cmdFeat() Reply {
 		" SIZE",
 		" TVFS",
 		" UTF8",
-		"End",
-	}, "\n")}
+	}
+	if s.srv.cfg.TLS != nil {
+		features = append(features, " AUTH TLS", " PBSZ", " PROT")
+	}
+	return Reply{Code: 211, Text: strings.Join(append(features, "End"), "\n")}
 }
 
 func (s *session) cmdHelp() Reply {

@@ -6,12 +6,13 @@
 //
 // The package owns the protocol and the folder. Nothing outside the folder
 // can be reached, by symbolic links neither (os.Root). It holds no faults of
-// its own: Hooks is where tests put theirs. There is no TLS, and bytes of
+// its own: Hooks is where tests put theirs. TLS is that of RFC 4217. Bytes of
 // names are taken as they are: no charset, no Telnet escapes.
 package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -35,6 +36,12 @@ type Config struct {
 
 	// AppendOverwrites makes APPE replace the file, as goftp.io/server does.
 	AppendOverwrites bool
+
+	// TLS offers AUTH TLS. nil: there is no TLS.
+	TLS            *tls.Config
+	Implicit       bool // TLS begins with the connection
+	RequireReuse   bool // data connections resume a TLS session, as vsftpd and ProFTPD demand
+	RequirePrivate bool // PROT C is refused
 
 	// Listen opens the control listener and those of passive data
 	// connections. Their addresses are *net.TCPAddr. nil: net.Listen.

@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -40,6 +41,10 @@ type session struct {
 	facts   []string // chosen by OPTS MLST
 	data    opener   // how the next data connection comes about; nil: unknown
 	onlyE   bool     // EPSV ALL was sent (RFC 2428, section 4)
+	secret  bool     // the control connection is in TLS
+	private bool     // PROT P: data connections are, too
+
+	upgraded chan net.Conn // after each AUTH: what to read from
 }
 
 // serve runs a session on c until its end.
@@ -53,6 +58,10 @@ func serve(srv *Server, id int, c net.Conn) {
 	s := &session{
 		srv: srv, id: id, conn: c, ctx: ctx, cwd: "/", ascii: true, facts: allFacts(),
 		log: srv.log.With("session", id), lines: make(chan string),
+		upgraded: make(chan net.Conn),
+	}
+	if srv.cfg.TLS != nil && srv.cfg.Implicit {
+		s.conn, s.secret = tls.Server(c, srv.cfg.TLS), true
 	}
 	s.log.Debug("ftp session begins", "peer", c.RemoteAddr())
 	var reader sync.WaitGroup
@@ -79,9 +88,11 @@ func (s *session) run() {
 		// A file name may begin with a space: only the first one separates.
 		verb, arg, _ := strings.Cut(line, " ")
 		s.verb, s.arg = strings.ToUpper(verb), arg
-		if !s.reply(s.execute()) {
+		r := s.execute()
+		if !s.reply(r) {
 			return
 		}
+		s.upgrade(r)
 	}
 }
 
@@ -108,6 +119,7 @@ func (s *session) read() {
 		}
 		select {
 		case s.lines <- line:
+			r = s.reread(r, line)
 		case <-s.ctx.Done():
 			return
 		}

@@ -84,9 +84,13 @@ func (s *session) onData(ctx context.Context, data opener, opening string, move 
 	if !s.reply(Reply{Code: 150, Text: opening}) {
 		return Reply{Close: true}
 	}
-	r := move(c)
+	private, refusal := s.protect(ctx, c)
+	if refusal != nil {
+		return *refusal
+	}
+	r := move(private)
 	if r.Code == 226 {
-		if err := linger(c); err != nil {
+		if err := linger(private); err != nil {
 			return moved(err)
 		}
 	}
