@@ -17,7 +17,7 @@ const module = "ftpfs"
 // below says which of our packages each package may import; its tests may
 // also import conn/ftptest and its server. Imports point down only.
 var below = map[string][]string{
-	"cmd/ftpfs":           {"fs", "fs/tree", "fs/transfer", "cache", "conn", "conn/ftp", "conn/ftptest/server"},
+	"cmd/ftpfs":           {"fs", "fs/tree", "fs/transfer", "cache", "conn", "conn/ftp", "conn/doctor", "conn/ftptest/server"},
 	"fs":                  {"fs/tree", "fs/transfer", "cache", "conn"},
 	"fs/transfer":         {"fs/tree", "cache", "conn"},
 	"fs/tree":             {"cache", "conn"},
@@ -25,6 +25,7 @@ var below = map[string][]string{
 	"conn":                {},
 	"conn/ftp":            {"conn", "conn/wire"},
 	"conn/wire":           {"conn"},
+	"conn/doctor":         {"conn"},
 	"conn/ftptest":        {"conn/ftptest/server"},
 	"conn/ftptest/server": {},
 	"integration":         {},

@@ -31,6 +31,7 @@ type TLS struct {
 	Cert, Key []byte   // PEM of our own certificate; nil: none
 	Pins      []string // fingerprints, see ParseFingerprint; if any, the certificate must be one of them
 	Insecure  bool     // any certificate will do
+	Version   uint16   // the only one to use, of crypto/tls; 0: 1.2 or 1.3
 
 	Known      string // file of a KnownCerts; "": nothing is remembered
 	TrustFirst bool   // TLSAuto without a user who could be asked: the first certificate is accepted and remembered

@@ -7,6 +7,7 @@ Ftpfs mounts an FTP server as a folder.
 	ftpfs flush MOUNTPOINT
 	ftpfs refresh PATH
 	ftpfs recover [--list | --to DIR] [--cache-dir DIR]
+	ftpfs doctor [--clean] URL
 	ftpfs demo [MOUNTPOINT]
 	ftpfs version
 
@@ -157,6 +158,11 @@ that server; what a server refused and what a crash cut off, which stays in the
 recovery folder; and files that are to stay here (--local-only). With --to DIR
 it moves all of it, except what a running mount has, to DIR/USER@HOST:PORT and
 the path on the server, and prints the names.
+
+Ftpfs doctor takes the flags about server, way and encryption, and tries out what
+the server can do, in a folder of its own that it removes; each line has what was
+tried, what came out, and what would help. With --clean it lists the temporary
+names of uploads below the directory of the URL that are older than a day.
 
 # Files
 

@@ -51,7 +51,7 @@ func newRoot(std stdio) *cobra.Command {
 	groups := s.register(root.Flags())
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(umountCommand(std), statusCommand(std), flushCommand(std), refreshCommand(), recoverCommand(std),
-		demoCommand(std), versionCommand(std), detachedProcess())
+		demoCommand(std), doctorCommand(std), versionCommand(std), detachedProcess())
 	showGroups(root, groups)
 	return root
 }

@@ -2,6 +2,7 @@ package ftp
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -45,6 +46,19 @@ func (s *session) Ready() bool { return s.ctl.Ready() }
 
 // Err implements conn.Session.
 func (s *session) Err() error { return s.ctl.Err() }
+
+// About tells of the connection: the greeting, the version of TLS, "" without,
+// and the command that lists directories.
+func (s *session) About() (greeting, version, lists string) {
+	if v := s.ctl.TLSVersion(); v != 0 {
+		version = tls.VersionName(v)
+	}
+	lists = "LIST"
+	if s.feat.has("MLST") {
+		lists = "MLSD"
+	}
+	return s.ctl.Greeting().Text(), version, lists
+}
 
 // Close implements conn.Session.
 func (s *session) Close() error { return s.ctl.Close() }

@@ -91,6 +91,9 @@ func (s *security) config() *tls.Config {
 		Certificates:       s.own,
 		MinVersion:         tls.VersionTLS12,
 	}
+	if s.Version != 0 {
+		c.MinVersion, c.MaxVersion = s.Version, s.Version
+	}
 	if s.limited {
 		c.MaxVersion = tls.VersionTLS12
 	}
