@@ -9,14 +9,48 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// The janitor of a run that was killed has nobody to tell what it ends, and
+// ends it all the same.
+func TestJanitorOfKilledRun(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	exe := filepath.Join(dir, "bin", "ftpfs")
+	sh(t, t.TempDir(), "mkdir -p "+dir+"/bin "+dir+"/mnt; cp $(command -v sleep) "+exe)
+	left := exec.Command(exe, "600")
+	if err := left.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("none", dir+"/mnt", "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		left.Process.Kill()
+		left.Wait()
+		unix.Unmount(dir+"/mnt", unix.MNT_DETACH)
+	})
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read.Close()
+	j := exec.Command(the.launcher, "@janitor", dir)
+	j.Stdout, j.Stderr = write, os.Stderr
+	err = j.Run()
+	write.Close()
+	if _, gone := os.Stat(dir); err != nil || running(left.Process.Pid) || !os.IsNotExist(gone) {
+		t.Errorf("%v; the process runs: %v; its folder: %v", err, running(left.Process.Pid), gone)
+	}
+}
 
 // startJanitor starts the process that cleans up after the run. It learns of
 // the end by the end of its standard input, so that a panic, a test timeout
@@ -52,6 +86,7 @@ func startJanitor(dir string) (stop func() error, err error) {
 // its folder and removes the folder. What it had to end is printed.
 func janitor(args []string) int {
 	dir := args[0]
+	signal.Ignore(syscall.SIGPIPE) // of a run that was killed, nobody reads what is printed
 	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
 		complain(err)
 	}
