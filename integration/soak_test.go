@@ -224,8 +224,8 @@ func errnoName(e syscall.Errno) string {
 // insist repeats an operation until it succeeds. After a failure also one of
 // done says that it has been done: the reply was lost.
 func (r *soakRun) insist(op string, done syscall.Errno, f func() error) {
+	failed := false
 	for end := time.Now().Add(2 * soakLimit); ; time.Sleep(200 * time.Millisecond) {
-		failed := false
 		err := r.call(op, func() error {
 			err := f()
 			if failed && done != 0 && errors.Is(err, done) {
