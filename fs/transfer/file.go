@@ -84,16 +84,16 @@ func (f *File) begin(e conn.Entry, onServer, fresh, local bool) {
 	f.mode, f.withMode = e.Mode, !onServer
 }
 
-// meet tells f what the server said of it when seen uploads had ended. f.mu
-// is held.
-func (f *File) meet(e conn.Entry, seen uint64) {
+// meet tells f what the server said of it at the time known, when seen uploads
+// had ended. f.mu is held.
+func (f *File) meet(e conn.Entry, known time.Time, seen uint64) {
 	if f.dirty || f.sentSeq > seen {
 		return // ours counts until it is uploaded, and e is older than an upload
 	}
 	if f.copy != nil && !f.entry.Version().Same(e.Version()) {
 		f.discardLocked()
 	}
-	f.entry, f.onServer, f.checkedAt = e, true, time.Now()
+	f.entry, f.onServer, f.checkedAt = e, true, known
 }
 
 // discardLocked lets go of a copy whose version the server no longer has.

@@ -1,10 +1,15 @@
 package transfer_test
 
 import (
+	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"ftpfs/conn"
+	"ftpfs/fs/transfer"
 )
 
 // What a mount has read serves the next one, as long as the server has the
@@ -60,4 +65,32 @@ func TestRacyCopiesAreNotTrusted(t *testing.T) {
 	if n := r.srv.Count("RETR"); n != 1 {
 		t.Errorf("%d RETR after a remount of what was just written, want 1", n)
 	}
+}
+
+// Who opens a file while the server is away has what was known of it a while
+// ago: before more of it is fetched, the server is asked for its version.
+func TestOpenDuringAnOutageIsChecked(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		r.opts.Stale = time.Hour
+		r.remount(8, transfer.Options{})
+		old, other := bytes.Repeat([]byte("old "), 1<<20), bytes.Repeat([]byte("new "), 1<<20)
+		r.put("f", old)
+		part := make([]byte, 4096)
+		h := r.open("/f", transfer.How{})
+		if _, err := h.ReadAt(t.Context(), part, 0); err != nil {
+			t.Fatal(err)
+		}
+		h.Release()
+		time.Sleep(time.Minute) // what was fetched ahead has ended
+		back := r.away()
+		time.Sleep(time.Minute)
+		h = r.open("/f", transfer.How{})
+		defer h.Release()
+		r.theirs("f", other)
+		back()
+		time.Sleep(500 * time.Millisecond)
+		if _, err := h.ReadAt(t.Context(), part, int64(len(old)-len(part))); !errors.Is(err, conn.ErrConflict) {
+			t.Errorf("%q…, %v, want that the file has changed", part[:4], err)
+		}
+	})
 }

@@ -145,9 +145,10 @@ func (m *Manager) open(ctx context.Context, p string, how How) (*Handle, error) 
 	o := m.beginOpen(p)
 	defer m.endOpen(o)
 	e, seen, err := m.lookNow(ctx, p)
+	known := time.Now()
 	if err != nil && !how.Write && !how.Truncate {
-		if old, ok := m.tree.Stale(p, err); ok { // what is here of the file can be read
-			e, err = old, nil
+		if old, at, ok := m.tree.Stale(p, err); ok { // what is here of the file can be read
+			e, known, err = old, at, nil
 		}
 	}
 	switch {
@@ -160,7 +161,7 @@ func (m *Manager) open(ctx context.Context, p string, how How) (*Handle, error) 
 	case e.Kind == conn.KindOther, (how.Write || how.Truncate) && !m.MayWrite(p, e):
 		return nil, &conn.Error{Op: "open", Path: p, Outcome: conn.Refused, Err: fs.ErrPermission}
 	}
-	h, err := m.hold(o, how.Write || how.Truncate, func(f *File) { f.meet(e, seen) })
+	h, err := m.hold(o, how.Write || how.Truncate, func(f *File) { f.meet(e, known, seen) })
 	if err == nil && how.Write && !how.Truncate && e.Size >= appendFrom {
 		m.tryAppend(path.Dir(p))
 	}

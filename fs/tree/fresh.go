@@ -70,24 +70,25 @@ type outage struct {
 }
 
 // Stale returns what was last known of p while the server cannot be reached,
-// which err says, up to the age that Options allow. It never tells that
-// something is not there.
-func (t *Tree) Stale(p string, err error) (conn.Entry, bool) {
+// which err says, up to the age that Options allow, and when that was known. It
+// never tells that something is not there.
+func (t *Tree) Stale(p string, err error) (e conn.Entry, known time.Time, ok bool) {
 	if !t.unreachable(err) {
-		return conn.Entry{}, false
+		return conn.Entry{}, time.Time{}, false
 	}
 	return t.staleEntry(p)
 }
 
-func (t *Tree) staleEntry(p string) (conn.Entry, bool) {
+func (t *Tree) staleEntry(p string) (e conn.Entry, known time.Time, ok bool) {
 	if e, ok := t.shownAt(p); ok {
-		return e, true
+		return e, time.Now(), true
 	}
 	d, ok := t.staleDir(path.Dir(p))
 	if !ok {
-		return conn.Entry{}, false
+		return conn.Entry{}, time.Time{}, false
 	}
-	return d.Lookup(path.Base(p))
+	e, ok = d.Lookup(path.Base(p))
+	return e, d.Filled(), ok
 }
 
 // staleDir returns the cached listing of dir, if it is not too old to be shown

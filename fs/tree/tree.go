@@ -101,13 +101,13 @@ func (t *Tree) Peek(dir string) ([]conn.Entry, time.Time) {
 // While the server cannot be reached, what was known is returned; see Stale.
 func (t *Tree) Lookup(ctx context.Context, p string) (conn.Entry, error) {
 	if t.away() {
-		if e, ok := t.staleEntry(p); ok {
+		if e, _, ok := t.staleEntry(p); ok {
 			return e, nil
 		}
 	}
 	e, err := t.lookup(ctx, p, max(t.ttl, leastAge))
 	if err != nil {
-		if old, ok := t.Stale(p, err); ok {
+		if old, _, ok := t.Stale(p, err); ok {
 			return old, nil
 		}
 	}
