@@ -29,9 +29,9 @@ type hostile struct {
 	refused bool     // some of it is not shown, which the log must say
 }
 
-// hostileServer is a server that the test itself runs, mounted. No listing is
-// made ahead, as it would be too old when it is wanted: so each folder is
-// listed while its own fault is in force.
+// hostileServer is a server that the test itself runs, mounted. With one
+// session nothing is listed ahead: so each folder is listed while its own
+// fault is in force.
 func hostileServer(t *testing.T, faults ...ftptest.Fault) (*ftptest.Server, *mounted) {
 	t.Helper()
 	s := ftptest.Start(t)
@@ -39,7 +39,7 @@ func hostileServer(t *testing.T, faults ...ftptest.Fault) (*ftptest.Server, *mou
 		s.Fault(f)
 	}
 	m := &mounted{Dir: mountpoint(t), Cache: t.TempDir()}
-	m.run(t, []string{"--foreground", faultTimeout, "--dir-ttl=1s", "--cache-dir", m.Cache, s.URL(), m.Dir})
+	m.run(t, []string{"--foreground", faultTimeout, "--max-connections=1", "--cache-dir", m.Cache, s.URL(), m.Dir})
 	return s, m
 }
 
