@@ -17,7 +17,7 @@ func TestPendingWithoutServer(t *testing.T) {
 		t.Run(string(k), func(t *testing.T) {
 			s := startServer(t, k)
 			putDir(t, s.Served+"/d")
-			m := mount(t, s, faultTimeout, "--delay-connect")
+			m := mount(t, s, faultTimeout, "--delay-connect", "--retry=0")
 			m.Expect("level=WARN")
 			f := openFile(t, m.Dir+"/d/f", syscall.O_RDWR|syscall.O_CREAT)
 			must(t, f.Sync())
