@@ -238,14 +238,12 @@ func (l *live) finish(ctx context.Context, s *cache.Sealed, c conn.Commit) (conn
 	}
 	rest, err := s.Reader()
 	if err != nil {
-		l.giveUp()
-		return conn.Entry{}, err
+		return l.finishNot(err)
 	}
 	l.mu.Lock()
 	if l.given || l.written != s.Size() {
 		l.mu.Unlock()
-		l.giveUp()
-		return conn.Entry{}, errors.Join(errNotLive, rest.Close())
+		return l.finishNot(errors.Join(errNotLive, rest.Close()))
 	}
 	l.rest, l.commit = rest, c
 	if l.lease != nil {
@@ -257,4 +255,13 @@ func (l *live) finish(ctx context.Context, s *cache.Sealed, c conn.Commit) (conn
 	defer stop()
 	<-l.done
 	return l.entry, l.err
+}
+
+// finishNot gives it up after the journal was told of the attempt: that has
+// the temporary file again, though it may be gone since.
+func (l *live) finishNot(err error) (conn.Entry, error) {
+	l.giveUp()
+	<-l.done
+	l.f.m.removeTemp(l.f.m.life, l.f.store, l.temp)
+	return conn.Entry{}, err
 }

@@ -102,6 +102,9 @@ func TestLiveUploadIsGivenUp(t *testing.T) {
 				r.drain()
 				r.has("f", want)
 				r.names("", "f", "first", "replaced")
+				if temps := r.store.Temps(); len(temps) > 0 {
+					t.Errorf("the journal keeps %q", temps)
+				}
 			})
 		})
 	}

@@ -376,7 +376,7 @@ func (m *Manager) drop(f *File) {
 		delete(m.asides, f)
 		m.temps[f.path] = f.store
 		temp := f.path
-		m.spawn(func() { m.tryTemp(m.life, temp) }) // else the journal keeps it for the next mount
+		m.tidy(func() { m.tryTemp(m.life, temp) }) // else the journal keeps it for the next mount
 	}
 	if m.files[f.path] == f {
 		delete(m.files, f.path)

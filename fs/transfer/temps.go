@@ -83,10 +83,9 @@ func (f *File) dropTemp(temp string, err error) {
 // waits for it.
 func (m *Manager) tidy(fn func()) {
 	m.tidying.Add(1)
-	m.spawn(func() {
-		defer m.tidied()
-		fn()
-	})
+	if !m.spawn(func() { defer m.tidied(); fn() }) {
+		m.tidying.Add(-1)
+	}
 }
 
 func (m *Manager) tidied() {
