@@ -24,8 +24,8 @@ const (
 type dataConn struct {
 	net.Conn
 	c        *Control
-	warm     bool      // it was there before it was needed
-	transfer *transfer // that uses it; nil before its command
+	warm     bool                     // it was there before it was needed
+	transfer atomic.Pointer[transfer] // that uses it; nil before its command. Fail comes from anywhere
 	once     sync.Once
 	written  atomic.Int64
 	read     atomic.Int64
@@ -96,7 +96,7 @@ func (d *dataConn) check(err error) error {
 // download it gives up, unless that has ended.
 func (d *dataConn) Close() error {
 	d.once.Do(func() {
-		t := d.transfer
+		t := d.transfer.Load()
 		d.c.mu.Lock()
 		if d.c.data == d {
 			d.c.data = nil

@@ -211,7 +211,8 @@ func (l *library) transfer(line string) error {
 		return c.broken(conn.NotExecuted)
 	}
 	t.local = t.upload && len(l.leads) == 0 && c.takesDataFirst(t.data)
-	c.transfer, t.data.transfer = t, t
+	c.transfer = t
+	t.data.transfer.Store(t)
 	l.line = line
 	err = l.sendTransfer(line)
 	t.sent = err == nil || conn.OutcomeOf(err) != conn.NotExecuted
@@ -375,7 +376,8 @@ func (l *library) again() (Reply, error) {
 	}
 	d.warm = false // it will not be tried again
 	c.transfer = &transfer{data: d, upload: t.upload, sent: true}
-	d.transfer, l.lent.dataConn = c.transfer, d
+	d.transfer.Store(c.transfer)
+	l.lent.dataConn = d
 	if err := l.sendTransfer(l.line); err != nil {
 		return Reply{}, err
 	}

@@ -66,7 +66,7 @@ func (s *secretConn) SetLinger(sec int) error {
 // given up ends without.
 func (d *dataConn) end() {
 	s, secret := d.Conn.(*secretConn)
-	t := d.transfer
+	t := d.transfer.Load()
 	mayFinish := !d.aborted.Load() && t != nil && t.began.Load() && !t.final.Load()
 	switch {
 	case !secret:
