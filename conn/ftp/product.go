@@ -16,6 +16,7 @@ type product struct {
 	goesBack   bool // MLSD ends in the directory that was current, and the session if that is gone
 	mapsNames  bool // control characters, and spaces at the end of new names, become underscores
 	onlyUTF8   bool // other bytes in names become U+FFFD
+	shallow    bool // a path that is too long for a command ends the session, also as the current directory: 421 Path too long
 	inOrder    bool // it takes the login in one packet, and answers what comes with it in order
 	manners    wire.Manners
 }
@@ -35,7 +36,7 @@ func productOf(greeting wire.Reply) product {
 	for name, p := range map[string]product{
 		"proftpd":          {inOrder: true, manners: ordered(4000), namesLinks: true},
 		"vsftpd":           {inOrder: true, manners: ordered(4000)}, // has no MLSD
-		"pure-ftpd":        {inOrder: true, manners: aborts, namesLinks: true, goesBack: true, mapsNames: true},
+		"pure-ftpd":        {inOrder: true, manners: aborts, namesLinks: true, goesBack: true, mapsNames: true, shallow: true},
 		"pyftpdlib":        {inOrder: true, manners: early, onlyUTF8: true},
 		"inetutils":        {inOrder: true, manners: ordered(508)},
 		"ftpfs ftp server": {inOrder: true, manners: ordered(508), namesLinks: true}, // ours, of the demo

@@ -54,6 +54,9 @@ func TestNamesThatServersChange(t *testing.T) {
 		t.Error(err)
 	}
 
+	deep := strings.Repeat("/"+strings.Repeat("d", 250), 17)
+	want(t, s, s.Mkdir(bg, deep), conn.ErrNameTooLong, conn.Refused)
+
 	_, s = as(t, py, nil)
 	want(t, s, s.Mkdir(bg, "/caf\xe9"), conn.ErrInvalidName, conn.Refused)
 	if err := s.Mkdir(bg, "/café\t "); err != nil {

@@ -108,6 +108,8 @@ func (s *session) check(op, p string) error {
 		err = fmt.Errorf("%w: it holds the byte 0xFF", conn.ErrInvalidName)
 	case err == nil && longestName(p)+longestVerb > s.product.manners.MaxLine:
 		err = fmt.Errorf("%w: a name has %d bytes", conn.ErrNameTooLong, longestName(p))
+	case err == nil && s.product.shallow && s.long(p):
+		err = fmt.Errorf("%w: the path has %d bytes", conn.ErrNameTooLong, len(p))
 	}
 	if err != nil {
 		return &conn.Error{Op: op, Path: p, Outcome: conn.Refused, Err: err}
