@@ -105,6 +105,7 @@ func tarRoundTrip(t testing.TB, e env) {
 		}
 		return nil
 	})
+	sh(t, e.Dir, "find . -type f -empty -exec sync {} +") // it goes up beside us, and changes its folder
 	sh(t, e.Dir, "tar -cf - . | tar -C "+back+" -xf -; tar -czf ../tar.tgz --exclude=../tar.tgz .; tar -tzf ../tar.tgz > /dev/null; rm ../tar.tgz")
 	sameTrees(t, src, back)
 	e.Same(t)
