@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"context"
 	"errors"
 	"fmt"
 )
@@ -80,7 +81,16 @@ func OutcomeOf(err error) Outcome {
 }
 
 // IsAway tells whether err says that the server could not be talked to at all,
-// or not to the end: asking again later can help.
+// or not to the end: asking again later can help. A server that lets nobody in
+// is there, and who was interrupted knows nothing of it.
 func IsAway(err error) bool {
-	return err != nil && OutcomeOf(err) != Refused && !errors.Is(err, ErrProtocol)
+	if err == nil || OutcomeOf(err) == Refused {
+		return false
+	}
+	for _, there := range []error{ErrProtocol, ErrLogin, ErrNeedTLS, ErrNoTLS, ErrCertificate, ErrResumption, context.Canceled} {
+		if errors.Is(err, there) {
+			return false
+		}
+	}
+	return true
 }
