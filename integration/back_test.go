@@ -44,7 +44,7 @@ func TestSecondSignal(t *testing.T) {
 	s := startServer(t, proftpd)
 	m := mount(t, s, "--write=back")
 	m.Expect("level=WARN")
-	sh(t, m.Dir, "echo first > first")
+	sh(t, m.Dir, "echo first > first; sync first")
 	s.Freeze()
 	sh(t, m.Dir, "echo one > one; echo two > two")
 	eventually(t, 10*time.Second, func() error { // two at a time can be one

@@ -168,6 +168,9 @@ func noSecret(t *testing.T, st mountStatus, cache string) {
 	}))
 	for _, p := range places {
 		b, err := os.ReadFile(p)
+		if os.IsNotExist(err) {
+			continue // a copy that was let go meanwhile
+		}
 		must(t, err)
 		for _, secret := range []string{ftpPassword, escapedPassword} {
 			if strings.Contains(string(b), secret) {
