@@ -1,6 +1,7 @@
 # make demo: try ftpfs on a server of its own.  make test: check everything.
 # make soak: a mixed load for ten minutes, or SOAK=1h, on servers that are
-# restarted every 20 s. All install what they lack on a Debian machine, as root.
+# restarted every 20 s, then each fuzz target for as long. All install what they
+# lack on a Debian machine, as root.
 SHELL := /bin/bash
 
 .PHONY: build demo test check soak bench
@@ -25,6 +26,7 @@ SOAK ?= 10m
 soak:
 	@scripts/test-deps.sh
 	FTPFS_SOAK=$(SOAK) PATH=$$PATH:/usr/sbin:/sbin go test -race -count=1 -timeout 0 -v -run '^TestSoak$$' ./integration
+	@scripts/fuzz.sh $(SOAK)
 
 # What operations cost in round trips, against the budget. make test has it too.
 bench:

@@ -27,3 +27,6 @@ go mod tidy -diff
 
 step go test
 go test -race -timeout 30m ./...
+
+step fuzzing, 10 s each target
+scripts/fuzz.sh 10s

@@ -134,6 +134,21 @@ func TestParseMLST(t *testing.T) {
 	}
 }
 
+func FuzzParseMLST(f *testing.F) {
+	f.Add(" modify=20261122212609;size=10;type=file;UNIX.mode=0644; /dir/name")
+	f.Add("type=cdir")
+	f.Add(" Type=dir;Size=4096;; ")
+	f.Fuzz(func(t *testing.T, line string) {
+		e, err := parseMLST("/dir/name", wire.Reply{Code: 250, Lines: []string{"start", line, "End"}})
+		if err != nil {
+			return
+		}
+		if e.Name != "name" || e.Size < -1 {
+			t.Errorf("%q: %+v", line, e)
+		}
+	})
+}
+
 func TestParseMDTM(t *testing.T) {
 	for text, ok := range map[string]bool{"20200102030405": true, "20200102030405.123": true, "191200102030405": true, "19x200102030405": false, " 20200102030405 ": true, "yesterday": false, "": false, "20201302030405": false} {
 		got, parsed := parseMDTM(wire.Reply{Code: 213, Lines: []string{text}})
