@@ -77,7 +77,8 @@ func soak(t *testing.T, k kind, lasts, restart time.Duration) {
 	t.Logf("%s, %v, %d restarts\n%s", k, lasts, r.restarted, r.table(before, after, tailOf(st.Log, 1<<30)))
 	r.judge(before, after, tailOf(st.Log, 1<<30))
 	if t.Failed() {
-		t.Logf("log of ftpfs:\n%s", tailOf(st.Log, 6000))
+		lines := regexp.MustCompile(`(?m)^time=.*$`).FindAllString(tailOf(st.Log, 1<<30), -1) // not the stacks
+		t.Logf("log of ftpfs:\n%s", strings.Join(lines[max(0, len(lines)-500):], "\n"))
 	}
 }
 

@@ -21,8 +21,7 @@ func (m *Manager) adopt() error {
 	var errs []error
 	newest := make(map[string]*cache.Sealed)
 	for _, s := range stores {
-		temps := s.Temps() // before uploads make new ones
-		m.spawn(func() { m.cleanUp(s, temps) })
+		m.adoptTemps(s) // before uploads make new ones
 		for _, v := range s.Pending() {
 			old := newest[v.Path()]
 			switch {
@@ -37,6 +36,7 @@ func (m *Manager) adopt() error {
 			errs = append(errs, err)
 		}
 	}
+	m.tidy(func() { m.sweepTemps(m.life, "/") }) // no mount that ends at once leaves them to the next
 	for _, s := range stores {
 		for _, v := range s.Pending() { // oldest first
 			if newest[v.Path()] == v {
@@ -47,10 +47,12 @@ func (m *Manager) adopt() error {
 	return errors.Join(errs...)
 }
 
-// cleanUp removes the temporary files that a mount which died has left.
-func (m *Manager) cleanUp(s *cache.Store, temps []string) {
-	for _, temp := range temps {
-		m.removeTemp(m.life, s, temp)
+// adoptTemps takes over the temporary files that the mount of s has left.
+func (m *Manager) adoptTemps(s *cache.Store) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, temp := range s.Temps() {
+		m.temps[temp] = s
 	}
 }
 

@@ -66,6 +66,23 @@ func TestDirectoryWithLeftTemporariesIsRemoved(t *testing.T) {
 	}
 }
 
+// A mount that ends at once has removed what the ones before it left.
+func TestShortMountRemovesTemporaries(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		leaveTemp(r)
+		r.unmount()
+		undo := r.srv.Fault(ftptest.Refuse("DELE", 450, "Not now"))
+		r.mount(8)
+		r.drain()
+		r.unmount()
+		undo()
+		r.mount(8)
+		r.drain()
+		r.unmount()
+		r.names("d", "f")
+	})
+}
+
 // A big open file that has lost its name can be read on when its directory
 // gets another one, and is removed at its end.
 func TestDirectoryOfAFileWithoutANameIsRenamed(t *testing.T) {
