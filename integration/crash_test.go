@@ -17,10 +17,16 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"text/tabwriter"
 	"time"
 )
 
-const crashKills = 20
+// Kills of a write mode on a server that is chosen for it; in make soak each
+// mode gets more.
+const (
+	crashKills     = 20
+	crashKillsSoak = 200
+)
 
 // temporaryName matches the names of uploads that are not committed.
 var temporaryName = regexp.MustCompile(`\.ftpfs-.*\.tmp`)
@@ -43,9 +49,15 @@ func TestCrash(t *testing.T) {
 			if !slices.Contains(bothServers, k) {
 				kills /= 4
 			}
+			soaks := os.Getenv("FTPFS_SOAK") != ""
+			if soaks {
+				kills = crashKillsSoak
+			}
 			for _, mode := range writeModes {
 				t.Run(mode, func(t *testing.T) { crashMany(t, k, mode, seed, kills) })
-				kills /= 2 // the same code in the end, from the queue
+				if !soaks {
+					kills /= 2 // the same code in the end, from the queue
+				}
 			}
 			the.found.ended(t, "")
 		})
@@ -69,8 +81,7 @@ func crashMany(t *testing.T, k kind, mode string, seed uint64, kills int) {
 			break
 		}
 	}
-	t.Logf("%d kills; %d steps were safe; of %d interrupted ones %d are as before, %d done, %d left a part that was closed or created",
-		kills, total.safe, total.interrupted, total.as[0], total.as[1], total.as[2]+total.as[3])
+	t.Logf("%s, --write=%s\n%s", k, mode, total.table())
 	noTemporaries(t, s.Served)
 }
 
@@ -119,8 +130,42 @@ func loaded(t *testing.T, dir, served string, steps int) {
 
 // tally counts what became of the steps.
 type tally struct {
+	kills             int
 	safe, interrupted int
+	files             int    // writes of files that were safe
+	bytes             int64  // that the folders held by the log, over all kills
+	lost              int64  // of them that were not there
 	as                [4]int // index into step.allowed
+}
+
+// table is the report.
+func (c *tally) table() string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "kills\t%d\n", c.kills)
+	fmt.Fprintf(w, "steps that were safe\t%d\n", c.safe)
+	fmt.Fprintf(w, "files written\t%d\n", c.files)
+	fmt.Fprintf(w, "steps interrupted\t%d\t%d as before, %d done, %d a part that was closed or created\n",
+		c.interrupted, c.as[0], c.as[1], c.as[2]+c.as[3])
+	fmt.Fprintf(w, "bytes checked\t%d\n", c.bytes)
+	fmt.Fprintf(w, "bytes lost\t%d\n", c.lost)
+	w.Flush()
+	return b.String()
+}
+
+// count compares one root's folder with the states that it may have, and
+// returns which it has.
+func (c *tally) count(t *testing.T, dir string, states []folder) int {
+	t.Helper()
+	is := checkFolder(t, dir, states)
+	got, _ := readFolder(dir) // its error was checkFolder's
+	for name, content := range states[max(0, is)] {
+		c.bytes += int64(len(content))
+		if got[name] != content {
+			c.lost += int64(len(content))
+		}
+	}
+	return is
 }
 
 // crashRound loads the mount, kills it at some moment, mounts again and
@@ -128,16 +173,17 @@ type tally struct {
 func crashRound(t *testing.T, m *mounted, r *rand.Rand, name string, total *tally) {
 	t.Helper()
 	log := killUnderLoad(t, m, filepath.Join(m.Dir, name), r)
+	total.kills++
 	m.Start(t)
 	workers := replay(t, log, total)
 	for worker, states := range workers {
 		rel := fmt.Sprintf("%s/w%d", name, worker)
 		// The mount shows the right content before it is on the server.
-		shown := checkFolder(t, filepath.Join(m.Dir, rel), states)
+		shown := total.count(t, filepath.Join(m.Dir, rel), states)
 		if o := ftpfs(t, nil, "flush", m.Dir); o.Code != 0 {
 			t.Errorf("ftpfs flush ended with %d: %s", o.Code, o.Stderr)
 		}
-		served := checkFolder(t, filepath.Join(m.server.Served, rel), states)
+		served := total.count(t, filepath.Join(m.server.Served, rel), states)
 		equal(t, rel+" on the server", served, shown)
 		if served >= 0 && len(states) > 1 {
 			total.as[served]++
@@ -203,6 +249,9 @@ func replay(t *testing.T, log string, total *tally) map[int][]folder {
 				done[worker] = s.apply(done[worker])
 				delete(open, worker)
 				total.safe++
+				if s.op != "rename" && s.op != "remove" {
+					total.files++
+				}
 			}
 		case "fail":
 			must(t, errOf(fmt.Sscanf(rest, "%d", &worker)))

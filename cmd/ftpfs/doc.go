@@ -147,7 +147,8 @@ everything is uploaded; a new mount of that server waits for it up to
 
 Ftpfs refresh and SIGHUP forget all cached listings, so that changes made
 elsewhere show at once. Ftpfs flush returns when everything written is on the
-server. Ftpfs status shows sessions, files that wait for their upload, and
+server; it ends with 1 and names what the server has refused since the last
+time without a program's being told. Ftpfs status shows sessions, files that wait for their upload, and
 failures.
 
 # What did not reach its server

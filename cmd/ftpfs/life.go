@@ -36,6 +36,7 @@ type life struct {
 	}
 	files interface {
 		Drain(ctx context.Context, progress func(pending int)) error
+		Flush(ctx context.Context, progress func(pending int)) error
 		Status() transfer.Status
 	}
 	sessions interface {
@@ -155,7 +156,7 @@ func (l *life) status() mountStatus {
 
 // flush implements controlled.
 func (l *life) flush(ctx context.Context, progress func(pending int)) error {
-	return l.files.Drain(ctx, progress)
+	return l.files.Flush(ctx, progress)
 }
 
 // refresh implements controlled.

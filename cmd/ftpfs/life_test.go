@@ -44,6 +44,10 @@ func (w *fakeWorld) Unmount(context.Context) error {
 	return nil
 }
 
+func (w *fakeWorld) Flush(ctx context.Context, progress func(int)) error {
+	return w.Drain(ctx, progress)
+}
+
 func (w *fakeWorld) Drain(ctx context.Context, progress func(int)) error {
 	if progress != nil {
 		progress(len(w.files().Pending))

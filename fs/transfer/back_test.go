@@ -7,10 +7,12 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"ftpfs/conn"
 	"ftpfs/conn/ftptest"
 	"ftpfs/fs/transfer"
 )
@@ -171,7 +173,12 @@ func TestBackRefusal(t *testing.T) {
 		r.write(h, 0, []byte("ours"))
 		r.flush(h)
 		h.Release()
-		r.drain()
+		if err := r.m.Flush(t.Context(), nil); !errors.Is(err, conn.ErrQuota) || !strings.Contains(err.Error(), "/f ") {
+			t.Errorf("ftpfs flush: %v", err)
+		}
+		if err := r.m.Flush(t.Context(), nil); err != nil {
+			t.Errorf("ftpfs flush tells twice: %v", err)
+		}
 		undo()
 		if _, err := r.m.Open(t.Context(), "/f", transfer.How{}); err == nil {
 			t.Error("the next open was not told")

@@ -53,6 +53,7 @@ type Manager struct {
 	sweeper  *time.Timer             // removes them later; guarded by mu
 	inPlace  map[string]struct{}     // directories in which the server refuses temporary files; guarded by mu
 	owed     map[string]error        // failures that no close could report, by path; guarded by mu
+	refusals map[string]error        // that no program was told, since the last Flush, by path; guarded by mu
 	failures []Failure               // newest first; guarded by mu
 	troubled bool                    // the last upload failed; guarded by mu
 	adopted  []*cache.Store          // guarded by mu
@@ -68,7 +69,7 @@ func New(pool *conn.Pool, t *tree.Tree, store *cache.Store, o Options) (*Manager
 	}
 	m := &Manager{
 		pool: pool, tree: t, store: store, log: o.Log, readAhead: cmp.Or(o.ReadAhead, defaultReadAhead),
-		files: make(map[string]*File), owed: make(map[string]error), settled: make(chan struct{}),
+		files: make(map[string]*File), owed: make(map[string]error), refusals: make(map[string]error), settled: make(chan struct{}),
 		o:       o,
 		inPlace: make(map[string]struct{}), moves: make(map[*move]struct{}), opens: make(map[*opening]struct{}),
 		asides: make(map[*File]struct{}), temps: make(map[string]*cache.Store),

@@ -2,7 +2,10 @@ package transfer
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 )
@@ -99,6 +102,32 @@ func (m *Manager) Drain(ctx context.Context, progress func(pending int)) error {
 	}
 }
 
+// Flush is Drain for somebody who wants to know whether all that was written
+// is on the server: what was refused without a program's being told, since the
+// last Flush, is an error that names it.
+func (m *Manager) Flush(ctx context.Context, progress func(pending int)) error {
+	if err := m.Drain(ctx, progress); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var errs []error
+	for _, p := range slices.Sorted(maps.Keys(m.refusals)) {
+		errs = append(errs, fmt.Errorf("%s was refused, and is in the recovery folder: %w", p, m.refusals[p]))
+	}
+	clear(m.refusals)
+	return errors.Join(errs...)
+}
+
+// noteRefusal notes for Flush that what was to reach p is in the recovery folder.
+func (m *Manager) noteRefusal(p string, cause error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.refusals) < 50*maxFailures {
+		m.refusals[p] = cause
+	}
+}
+
 // announce tells Drain that an upload ended.
 func (m *Manager) announce() {
 	m.mu.Lock()
@@ -131,11 +160,13 @@ func (m *Manager) warnOfRetry(p string, err error) {
 	m.log.Log(m.life, level, "an upload failed and will be tried again", "path", p, "error", err)
 }
 
-// calm notes that an upload succeeded.
-func (m *Manager) calm() {
+// cameTrue notes that an upload to p succeeded, also if it had failed before.
+func (m *Manager) cameTrue(p string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.troubled = false
+	delete(m.owed, p)
+	delete(m.refusals, p)
 }
 
 // takeOwed returns, once, the failure at p that no close could report.

@@ -198,8 +198,7 @@ func (f *File) run(ctx context.Context, j *job) {
 			f.m.warnOfRetry(p, err)
 		}
 	} else if err == nil {
-		f.m.takeOwed(p) // what failed before has come true after all
-		f.m.calm()
+		f.m.cameTrue(p)
 	}
 	f.mu.Lock()
 	f.job, f.sentAt = nil, time.Now()
@@ -417,6 +416,12 @@ func (f *File) refused(p string, s *cache.Sealed, j *job, cause error) {
 		f.m.log.Error("a file that the server refuses could not be put into the recovery folder; it stays in the journal",
 			"path", p, "error", err)
 		return
+	}
+	f.mu.Lock()
+	told := j.waiters > 0
+	f.mu.Unlock()
+	if !told {
+		f.m.noteRefusal(p, cause)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
