@@ -22,8 +22,11 @@ type Copy struct {
 	refs int   // guarded by Store.mu; users
 	kept *kept // guarded by Store.mu; its place among the clean copies, nil: none
 
+	exposed atomic.Int32 // calls of Expose that were not covered; changed with mu held
+
 	mu   sync.RWMutex // held for writing by all that changes the content or seals it
 	data *data        // read with mu or Store.mu held, changed with both
+	seen time.Time    // while exposed: the modification time of the file, as far as it was looked at; guarded by mu
 }
 
 // NewCopy makes a copy of a file of size bytes, none of which is present. The
@@ -166,6 +169,9 @@ func (c *Copy) WriteAt(p []byte, off int64) (int, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if _, err := c.lookLocked(); err != nil {
+		return 0, err
+	}
 	n := 0
 	err := c.change(off, c.size.Load(), func(d *data) (err error) {
 		n, err = d.write(p, off)
@@ -186,8 +192,8 @@ func (c *Copy) Truncate(n int64) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if n == c.size.Load() {
-		return nil
+	if _, err := c.lookLocked(); err != nil || n == c.size.Load() {
+		return err
 	}
 	err := c.change(n, min(n, c.size.Load()), func(d *data) error { return d.truncate(n) })
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"time"
 )
 
 // Disk is all that a Store does on the local file system. There is one
@@ -44,6 +45,13 @@ type File interface {
 	Sync() error
 	// Size returns the length in bytes.
 	Size() (int64, error)
+	// ModTime returns when the content was last changed, or what SetModTime said.
+	ModTime() (time.Time, error)
+	// SetModTime sets that time.
+	SetModTime(t time.Time) error
+	// WriteBack begins to write what is in memory only, so that the next store
+	// through a map changes ModTime again. errors.ErrUnsupported where it would not.
+	WriteBack() error
 	// Bytes returns how much the file takes on the disk; holes are free.
 	Bytes() (int64, error)
 	// Punch makes a hole of n bytes at off, which then reads as zeros and takes

@@ -15,6 +15,7 @@ import (
 type mark struct {
 	node    *node
 	missing []Range // when it was made: what is missing can only be less
+	quiet   bool    // there are none as long as the file has the modification time quiet
 }
 
 // index is what the records of a journal add up to. It has no locks.
@@ -281,7 +282,7 @@ func (x *index) applyMark(r record) error {
 	delete(x.keeps, r.File)
 	x.unmark(r.File)
 	x.unmark(r.Old)
-	x.marks[r.File] = mark{n, r.Missing}
+	x.marks[r.File] = mark{n, r.Missing, r.Quiet}
 	return nil
 }
 
@@ -368,7 +369,7 @@ func (x *index) records() (recs []record) {
 	}
 	for _, file := range slices.Sorted(maps.Keys(x.marks)) {
 		m := x.marks[file]
-		recs = append(recs, record{Op: "dirty", Node: m.node.id, File: file, Missing: m.missing})
+		recs = append(recs, record{Op: "dirty", Node: m.node.id, File: file, Missing: m.missing, Quiet: m.quiet})
 	}
 	return append(recs, x.keepRecords()...)
 }

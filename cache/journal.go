@@ -33,7 +33,7 @@ import (
 //	{"op":"move","id":N,"parent":P,"name":NAME}   N was renamed; what N replaces is superseded, or gone
 //	{"op":"gone","id":N}                          N was removed with all that is below it
 //	{"op":"dirty","node":N,"file":F,"missing":[…]}  copies/F has, or will have, changes of N that are not sealed;
-//	                      "old":G: F is a clone that takes G's place
+//	                      "old":G: F is a clone that takes G's place; "quiet":true: not as long as the modification time of copies/F is 1 s after the epoch
 //	{"op":"clean","file":F}                       … has none any more
 //	{"op":"seal","id":V,"node":N,"file":F,"size":…,"gen":…,"missing":[…],"base":{…},"time":{…},"mode":M}
 //	                      version V of N must reach the server: the first "size" bytes of copies/F, of which the ranges
@@ -86,6 +86,7 @@ type record struct {
 	Sent    bool        `json:"sent,omitempty"`
 	Tail    int64       `json:"tail,omitempty"`
 	Local   bool        `json:"local,omitempty"`
+	Quiet   bool        `json:"quiet,omitempty"`
 
 	Earlier []*baseRecord `json:"earlier,omitempty"`
 }

@@ -112,7 +112,10 @@ func (m *machine) write(t *rapid.T) {
 	m.do(t, func() error {
 		_, err := mc.c.WriteAt(p, int64(off))
 		return err
-	}, func() { mc.content.write(p, off) })
+	}, func() {
+		mc.content.write(p, off)
+		mc.unseen = false
+	})
 	mc.torn = m.disk.isDead()
 }
 
@@ -123,7 +126,10 @@ func (m *machine) truncate(t *rapid.T) {
 	}
 	m.mark(t, mc)
 	n := rapid.IntRange(0, 16).Draw(t, "size")
-	m.do(t, func() error { return mc.c.Truncate(int64(n)) }, func() { mc.content.resize(n) })
+	m.do(t, func() error { return mc.c.Truncate(int64(n)) }, func() {
+		mc.content.resize(n)
+		mc.unseen = false
+	})
 	mc.torn = m.disk.isDead()
 }
 
@@ -161,7 +167,68 @@ func (m *machine) seal(t *rapid.T) {
 		m.versions[v.id] = v
 		v.supersede(m.current[mc.path])
 		m.current[mc.path] = v
-		mc.marked, mc.changed = false, false
+		mc.marked, mc.changed, mc.unseen = mc.exposed, false, false
+	})
+}
+
+// expose lets others write into the copy, or ends that.
+func (m *machine) expose(t *rapid.T) {
+	mc := m.drawCopy(t)
+	switch {
+	case mc == nil:
+	case mc.exposed:
+		m.cover(t, mc)
+	case mc.path != "":
+		var ok bool
+		m.do(t, func() (err error) {
+			ok, err = m.s.Expose(mc.path, mc.c)
+			return err
+		}, func() {
+			if ok {
+				mc.exposed, mc.marked, mc.changed = true, true, false
+			}
+		})
+	}
+}
+
+func (m *machine) cover(t *rapid.T, mc *modelCopy) {
+	m.do(t, func() error { return m.s.Cover(mc.c) }, func() {
+		mc.exposed, mc.unseen, mc.marked = false, false, mc.marked && mc.changed
+	})
+}
+
+// writeUnseen is what others do.
+func (m *machine) writeUnseen(t *rapid.T) {
+	mc := m.drawCopy(t)
+	if mc == nil || !mc.exposed {
+		return
+	}
+	off := rapid.IntRange(0, 16).Draw(t, "off")
+	p := []byte(rapid.StringMatching(`[A-Z]{1,6}`).Draw(t, "bytes"))
+	m.do(t, func() error {
+		_, err := mc.c.data.file.WriteAt(p, int64(off))
+		return err
+	}, func() {
+		mc.content.write(p, off)
+		mc.changed, mc.unseen = true, true
+	})
+	mc.torn = m.disk.isDead()
+}
+
+func (m *machine) look(t *rapid.T) {
+	mc := m.drawCopy(t)
+	if mc == nil {
+		return
+	}
+	var saw bool
+	m.do(t, func() (err error) {
+		saw, err = mc.c.Look()
+		return err
+	}, func() {
+		if mc.unseen && !saw {
+			t.Fatal("what others wrote was not seen")
+		}
+		mc.unseen = false
 	})
 }
 
@@ -312,6 +379,9 @@ func (m *machine) closeCopy(t *rapid.T) {
 	if mc == nil {
 		return
 	}
+	if mc.exposed {
+		m.cover(t, mc)
+	}
 	m.do(t, func() error { return m.s.Clean(mc.c) }, func() { mc.marked = false }) // TestDirtyClose has what happens otherwise
 	m.do(t, mc.c.Close, func() {
 		m.copies = slices.DeleteFunc(m.copies, func(o *modelCopy) bool { return o == mc })
@@ -348,6 +418,9 @@ func checkBytes(t *rapid.T, what string, want content, d *data, size int64) {
 // checkLiving compares the Store with the model.
 func (m *machine) checkLiving(t *rapid.T) {
 	for _, mc := range m.copies {
+		if mc.unseen {
+			continue
+		}
 		checkBytes(t, "copy of "+mc.path, mc.content, mc.c.data, mc.c.Size())
 	}
 	for _, mr := range m.readers {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // errDead is what every call gives after the process died.
@@ -38,6 +39,7 @@ type inode struct {
 	dir     bool
 	data    []byte
 	synced  []byte
+	mtime   time.Time
 }
 
 // nameOp is one change of names, atomic: to is set and from is cleared.

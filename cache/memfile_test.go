@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 	"syscall"
+	"time"
 )
 
 type memFile struct {
@@ -94,6 +95,7 @@ func (n *inode) put(p []byte, off int64) {
 }
 
 func (n *inode) resize(size int64) {
+	n.mtime = time.Unix(2, 0)
 	if size <= int64(len(n.data)) {
 		n.data = n.data[:size:size]
 		return
@@ -125,6 +127,27 @@ func (f *memFile) Size() (int64, error) {
 	return int64(len(f.n.data)), err
 }
 
+func (f *memFile) ModTime() (time.Time, error) {
+	err := f.enter(false)
+	defer f.leave()
+	return f.n.mtime, err
+}
+
+func (f *memFile) SetModTime(at time.Time) error {
+	err := f.enter(true)
+	defer f.leave()
+	if err == nil {
+		f.n.mtime = at
+	}
+	return err
+}
+
+func (f *memFile) WriteBack() error {
+	err := f.enter(false)
+	defer f.leave()
+	return err
+}
+
 func (f *memFile) Bytes() (int64, error) { return f.Size() }
 
 func (f *memFile) Punch(off, n int64) error {
@@ -150,6 +173,7 @@ func (f *memFile) CloneFrom(from File, n int64) error {
 		return syscall.ENOSPC
 	}
 	f.n.data = slices.Clone(src.n.data[:n])
+	f.n.mtime = time.Unix(2, 0)
 	return nil
 }
 

@@ -34,6 +34,9 @@ func runMachine(t *rapid.T) {
 		"read":         m.read,
 		"closeReaders": m.closeReaders,
 		"closeCopy":    m.closeCopy,
+		"expose":       m.expose,
+		"writeUnseen":  m.writeUnseen,
+		"look":         m.look,
 	}
 	names := slices.Sorted(maps.Keys(actions))
 	actions["die"] = m.die

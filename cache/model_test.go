@@ -82,6 +82,8 @@ type modelCopy struct {
 	marked  bool // as dirty
 	changed bool // since it was marked
 	torn    bool // the process died while it changed
+	exposed bool // others can write into it,
+	unseen  bool // and have
 }
 
 // modelVersion is a sealed version. Its id is the modification time it is sealed with.

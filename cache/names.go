@@ -67,11 +67,12 @@ func (s *Store) Dirty(path string, c *Copy) error {
 	return nil
 }
 
-// Clean takes the mark of Dirty back: the changes never came, or nobody wants them.
+// Clean takes the mark of Dirty back: the changes never came, or nobody wants
+// them. That of an exposed copy stays until Cover.
 func (s *Store) Clean(c *Copy) error {
 	s.mu.Lock()
 	defer s.unlock()
-	if _, ok := s.index.marks[c.data.id]; !ok {
+	if _, ok := s.index.marks[c.data.id]; !ok || c.Exposed() {
 		return nil
 	}
 	_, err := s.logLocked(record{Op: "clean", File: c.data.id})

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -78,6 +79,22 @@ func (f osFile) Size() (int64, error) {
 	}
 	return info.Size(), nil
 }
+
+func (f osFile) ModTime() (time.Time, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return time.Time{}, err
+	}
+	return info.ModTime(), nil
+}
+
+// SetModTime goes by the descriptor: the file may have another name by now.
+func (f osFile) SetModTime(t time.Time) error {
+	at := unix.NsecToTimeval(t.UnixNano())
+	return unix.Futimes(int(f.Fd()), []unix.Timeval{at, at})
+}
+
+func (f osFile) WriteBack() error { return writeBack(f.File) }
 
 // Bytes counts st_blocks, whose unit is 512 bytes on every Unix we run on.
 func (f osFile) Bytes() (int64, error) {

@@ -46,6 +46,19 @@ func copySparse(dst, src *os.File, n int64) error {
 	return nil
 }
 
+// writeBack begins to write the dirty pages. Each is read-only in maps from
+// then on, so that the kernel sees the next store to it and sets the time; tmpfs never does.
+func writeBack(f *os.File) error {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
+		return err
+	}
+	if t := uint32(st.Type); t == unix.TMPFS_MAGIC || t == unix.RAMFS_MAGIC {
+		return errors.ErrUnsupported
+	}
+	return unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WAIT_BEFORE|unix.SYNC_FILE_RANGE_WRITE)
+}
+
 // punch gives the blocks of a range back to the file system.
 func punch(f *os.File, off, n int64) error {
 	return unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)

@@ -30,5 +30,8 @@ func reflink(_, _ *os.File) error { return errors.ErrUnsupported }
 // copySparse copies the first n bytes of src, leaving out blocks of zeros.
 func copySparse(dst, src *os.File, n int64) error { return copyRange(dst, src, 0, n) }
 
+// writeBack waits for the disk, too.
+func writeBack(f *os.File) error { return f.Sync() }
+
 // punch is only known on Linux.
 func punch(_ *os.File, _, _ int64) error { return errors.ErrUnsupported }

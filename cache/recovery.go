@@ -96,7 +96,7 @@ func (s *Store) freeze(d *data, ended *Sealed, size int64) (bool, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.frozen() || d.size > size && d.owner != nil && d.owner.refs > 0 {
+	if d.frozen() || d.owner != nil && (d.owner.Exposed() || d.size > size && d.owner.refs > 0) {
 		return false, nil
 	}
 	if err := d.resizeLocked(size); err != nil {
@@ -228,17 +228,33 @@ func (s *Store) saveDirty(c *Copy, reason string) error {
 	}
 	where := m.node.path()
 	s.unlock()
+	if _, err := c.Look(); err != nil {
+		return err
+	}
+	if m.quiet {
+		if _, at, err := d.measure(); err != nil {
+			return err
+		} else if at.Equal(quiet()) {
+			return s.unmarkFile(d)
+		}
+	}
 	_, err := s.toRecovery(d, nil, Recovered{Path: where, Size: c.size.Load(),
 		Missing: d.allMissing(c.size.Load()), Reason: reason})
 	if err != nil {
 		return err
 	}
+	return s.unmarkFile(d)
+}
+
+// unmarkFile takes the mark off d, if it still has one: a user may have come
+// back and written, and then the mark is with the clone.
+func (s *Store) unmarkFile(d *data) error {
 	s.mu.Lock()
 	defer s.unlock()
 	if _, ok := s.index.marks[d.id]; !ok {
-		return nil // a user came back and wrote: the mark is with the clone
+		return nil
 	}
-	_, err = s.logLocked(record{Op: "clean", File: d.id})
+	_, err := s.logLocked(record{Op: "clean", File: d.id})
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -147,13 +148,25 @@ func (x *index) replaceByShadow(v *Sealed) *Sealed {
 func (s *Store) selectMarked(sizes map[uint64]int64) (left []leftover) {
 	for _, file := range slices.Sorted(maps.Keys(s.index.marks)) {
 		m := s.index.marks[file]
-		if _, there := sizes[file]; there {
+		if _, there := sizes[file]; there && !(m.quiet && s.isQuiet(file)) {
 			left = append(left, leftover{file: file, all: true, r: Recovered{Path: m.node.path(),
 				Missing: m.missing, Reason: "the changes were not sealed when the process died"}})
 		}
 		s.index.unmark(file)
 	}
 	return left
+}
+
+// isQuiet reports whether nobody has written into a file that was exposed. If
+// that cannot be told, somebody has.
+func (s *Store) isQuiet(file uint64) bool {
+	f, err := s.disk.OpenFile(path.Join(s.dir, "copies", strconv.FormatUint(file, 10)), os.O_RDONLY, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	at, err := f.ModTime()
+	return err == nil && at.Equal(quiet())
 }
 
 // selectUnknown selects the files that no version needs.

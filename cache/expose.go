@@ -1,0 +1,238 @@
+package cache
+
+import (
+	"errors"
+	"io/fs"
+	"time"
+)
+
+// MaxExposed is the size in bytes up to which a copy is exposed. Each version
+// that is sealed of it costs a clone of all of it, which many file systems copy.
+const MaxExposed = 256 << 20
+
+// sealTries is how often a clone is made anew because somebody wrote into the
+// file meanwhile.
+const sealTries = 3
+
+// quiet is the modification time of a file that nobody has written since it
+// was exposed, or since the last version of it was sealed.
+func quiet() time.Time { return time.Unix(1, 0) }
+
+// Expose allows others, who have the file of c open, to write into it unseen
+// until Cover is called. It tells whether that can be: all bytes are here and
+// no sealed version shares the file, there are no unsealed changes, c is not
+// larger than MaxExposed, and the file system notes the time of what is written through maps. What
+// they write belongs to path; a crash moves it to the recovery folder, as after
+// Dirty. A version that is sealed meanwhile gets a clone, and the copy keeps its file.
+func (s *Store) Expose(path string, c *Copy) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d := c.data
+	switch {
+	case c.exposed.Load() > 0:
+		c.exposed.Add(1)
+		return true, nil
+	case c.size.Load() > MaxExposed || d.protected.Load() > 0 || !c.wholeLocked():
+		return false, nil
+	}
+	if err := d.hush(); errors.Is(err, errors.ErrUnsupported) {
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	if ok, err := s.watch(path, c); !ok || err != nil {
+		return false, err
+	}
+	c.seen = quiet()
+	c.exposed.Store(1)
+	return true, s.settle(d) // a power cut must not bring it back as a clean copy with other bytes
+}
+
+// watch journals that c is about to be exposed.
+func (s *Store) watch(path string, c *Copy) (bool, error) {
+	s.mu.Lock()
+	defer s.unlock()
+	d := c.data
+	if _, dirty := s.index.marks[d.id]; dirty {
+		return false, nil
+	}
+	id, recs := s.index.reach(path)
+	durable := s.index.keeps[d.id].synced
+	if _, err := s.logLocked(append(recs, record{Op: "dirty", Node: id, File: d.id, Quiet: true})...); err != nil {
+		return false, err
+	}
+	if durable {
+		d.settle.Store(s.journal.written.Load())
+	}
+	s.dropKeptLocked(c)
+	return true, nil
+}
+
+// Exposed reports whether others can write into the file of c. It never blocks.
+func (c *Copy) Exposed() bool { return c.exposed.Load() > 0 }
+
+// Look takes note of what others have written into c since it was exposed, or
+// looked at or sealed last: Size and Generation are right then. It reports whether there was anything.
+func (c *Copy) Look() (bool, error) {
+	if !c.Exposed() {
+		return false, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lookLocked()
+}
+
+func (c *Copy) lookLocked() (bool, error) {
+	if !c.Exposed() {
+		return false, nil
+	}
+	size, at, err := c.data.measure()
+	if err != nil || at.Equal(c.seen) && size == c.size.Load() {
+		return false, err
+	}
+	c.seen = at
+	c.size.Store(size)
+	c.gen.Add(1)
+	return true, nil
+}
+
+// Cover ends one Expose: the one who called it writes no more. What was
+// written since the last Seal stays marked as unsealed.
+func (s *Store) Cover(c *Copy) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, err := c.lookLocked()
+	if c.exposed.Add(-1) > 0 || err != nil {
+		return err
+	}
+	if !c.seen.Equal(quiet()) {
+		return nil
+	}
+	return s.unmarkFile(c.data)
+}
+
+// sealClone is Seal of an exposed copy: the version gets a clone. If somebody
+// goes on writing while that is made, it can have a part of what is written
+// after Seal was called; the copy then has unsealed changes again. The caller holds c.mu.
+func (s *Store) sealClone(path string, c *Copy, a Attrs) (v *Sealed, err error) {
+	from := c.data
+	if err := s.Dirty(path, c); err != nil {
+		return nil, err
+	}
+	if err := s.alert(from); err != nil {
+		return nil, err
+	}
+	to, err := s.newData()
+	if err != nil {
+		return nil, err
+	}
+	size, err := from.cloneQuiet(to)
+	s.mu.Lock()
+	defer s.unlock()
+	if err == nil {
+		var ended []*Sealed
+		id, recs := s.index.reach(path)
+		r := record{Op: "seal", ID: s.index.newID(), Node: id, File: to.id, Size: size, Gen: c.gen.Load()}
+		a.record(&r)
+		ended, err = s.logLocked(append(recs, r, record{Op: "dirty", Node: id, File: from.id, Quiet: true})...)
+		if err == nil {
+			v = s.index.versions[r.ID]
+			s.guardLocked(v, to)
+			s.endLocked(ended)
+			c.size.Store(size)
+			c.seen = quiet()
+			return v, to.release()
+		}
+	}
+	s.reapLocked(to)
+	return nil, errors.Join(err, from.rouse(), to.release())
+}
+
+// alert journals that d has unsealed changes, whatever its time says.
+func (s *Store) alert(d *data) error {
+	s.mu.Lock()
+	defer s.unlock()
+	m, ok := s.index.marks[d.id]
+	if !ok || !m.quiet {
+		return nil
+	}
+	_, err := s.logLocked(record{Op: "dirty", Node: m.node.id, File: d.id})
+	return err
+}
+
+// cloneQuiet makes the empty file of to a clone of d, of the size that is
+// returned. From then on whatever is written into d shows in its time.
+func (d *data) cloneQuiet(to *data) (size int64, err error) {
+	for try := 1; ; try++ {
+		if err := d.hush(); err != nil {
+			return 0, err
+		}
+		if size, _, err = d.measure(); err != nil {
+			return 0, err
+		}
+		if err = d.cloneTo(to, size); err != nil {
+			return 0, err
+		}
+		_, at, err := d.measure()
+		if err != nil || at.Equal(quiet()) || try == sealTries {
+			return size, err
+		}
+		if err := to.empty(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// hush gives the file the time quiet, and makes sure that also a store
+// through a map will change that: the kernel must see the first one to each page, so that none
+// may be waiting to be written. errors.ErrUnsupported: it cannot be sure.
+func (d *data) hush() error {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.file == nil {
+		return fs.ErrClosed
+	}
+	if err := d.file.SetModTime(quiet()); err != nil {
+		return err
+	}
+	return d.file.WriteBack()
+}
+
+// rouse makes the file look as written again, after hush.
+func (d *data) rouse() error {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.file == nil {
+		return fs.ErrClosed
+	}
+	return d.file.SetModTime(time.Now())
+}
+
+// measure returns the size and the modification time of the file, and takes
+// note of what others have appended to it, or cut off.
+func (d *data) measure() (int64, time.Time, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.file == nil {
+		return 0, time.Time{}, fs.ErrClosed
+	}
+	at, err := d.file.ModTime()
+	if err != nil {
+		return 0, at, err
+	}
+	size, err := d.file.Size()
+	if err != nil {
+		return 0, at, err
+	}
+	d.present.remove(size, d.size)
+	d.present.add(d.size, size)
+	d.size = size
+	return size, at, nil
+}
+
+// empty takes back what cloneTo did.
+func (d *data) empty() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.resizeLocked(0)
+}

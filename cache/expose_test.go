@@ -1,0 +1,166 @@
+package cache
+
+import (
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// exposed returns a store on the real disk with a copy of /f that others
+// write, whose content is the text, and that file.
+func exposed(t *testing.T, text string) (*Store, *Copy, *os.File) {
+	t.Helper()
+	s, err := Open(t.TempDir(), testIdentity, Options{})
+	must(t, err)
+	t.Cleanup(func() { s.Close() })
+	c, err := s.NewCopy(int64(len(text)))
+	must(t, err)
+	must(t, c.Fill([]byte(text), 0))
+	if ok, err := s.Expose("/f", c); !ok || err != nil {
+		t.Skipf("a copy is not exposed here: %v, %v", ok, err)
+	}
+	f, err := os.OpenFile(c.data.path, os.O_RDWR, 0)
+	must(t, err)
+	t.Cleanup(func() { f.Close() })
+	return s, c, f
+}
+
+func sees(t *testing.T, c *Copy, want bool) {
+	t.Helper()
+	if saw, err := c.Look(); saw != want || err != nil {
+		t.Errorf("Look: %v, %v; want %v", saw, err, want)
+	}
+}
+
+func sealedText(t *testing.T, v *Sealed) string {
+	t.Helper()
+	r, err := v.Reader()
+	must(t, err)
+	defer r.Close()
+	b := make([]byte, v.Size())
+	if _, err := r.ReadAt(b, 0); err != nil && len(b) > 0 {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// The kernel tells only of the first store to a page that is clean. So that
+// one is seen after each seal, though the page was written before.
+func TestMapsOfExposedCopiesAreSeen(t *testing.T) {
+	s, c, f := exposed(t, "the first text")
+	m, err := unix.Mmap(int(f.Fd()), 0, 14, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	must(t, err)
+	defer unix.Munmap(m)
+	sees(t, c, false)
+	copy(m, "The")
+	sees(t, c, true)
+	sees(t, c, false)
+	for _, text := range []string{"the 2nd", "the 3rd", "the 4th"} {
+		copy(m, text)
+		v, err := s.Seal("/f", c, Attrs{})
+		must(t, err)
+		sees(t, c, false)
+		if got := sealedText(t, v); got != text+"st text" {
+			t.Errorf("sealed is %q", got)
+		}
+		before := sealedText(t, v)
+		copy(m, "THE")
+		if got := sealedText(t, v); got != before {
+			t.Errorf("a store after the seal changed the version: %q", got)
+		}
+		sees(t, c, true)
+	}
+	must(t, s.Cover(c))
+}
+
+// A copy that was exposed and not written is nothing to recover; what was
+// written is, and what was sealed is pending.
+func TestExposedCopiesAfterACrash(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, after string // written before and after a version is sealed
+		pending       string
+		recovered     string
+	}{
+		"untouched":          {},
+		"written":            {before: "THE", recovered: "THE first text"},
+		"sealed":             {before: "THE", pending: "THE first text"},
+		"written on":         {before: "THE", pending: "THE first text", after: "tHe", recovered: "tHe first text"},
+		"sealed, and longer": {before: "THE first text, and more", pending: "THE first text, and more"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, cp, f := exposed(t, "the first text")
+			put := func(text string) {
+				if _, err := f.WriteAt([]byte(text), 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.before != "" {
+				put(c.before)
+			}
+			if c.pending != "" {
+				if _, err := s.Seal("/f", cp, Attrs{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.after != "" {
+				put(c.after)
+			}
+			must(t, s.unlockFolder()) // all that is left of a process that died
+			next, err := Open(s.root, testIdentity, Options{})
+			must(t, err)
+			defer next.Close()
+			adopted, err := next.Adopt()
+			must(t, err)
+			pending := ""
+			for _, a := range adopted {
+				for _, v := range a.Pending() {
+					pending = sealedText(t, v)
+					must(t, v.Done())
+				}
+				must(t, a.Close())
+			}
+			if pending != c.pending {
+				t.Errorf("pending is %q, want %q", pending, c.pending)
+			}
+			list, err := next.Recovery()
+			must(t, err)
+			recovered := ""
+			for _, r := range list {
+				b, err := os.ReadFile(r.File)
+				must(t, err)
+				recovered += string(b)
+			}
+			if recovered != c.recovered {
+				t.Errorf("recovered is %q, want %q", recovered, c.recovered)
+			}
+		})
+	}
+}
+
+// A copy is not exposed while a version shares its file, or before it is whole.
+func TestExposeWhatCanBe(t *testing.T) {
+	s, err := Open(t.TempDir(), testIdentity, Options{})
+	must(t, err)
+	defer s.Close()
+	c, err := s.NewCopy(5)
+	must(t, err)
+	if ok, err := s.Expose("/f", c); ok || err != nil {
+		t.Errorf("not whole: %v, %v", ok, err)
+	}
+	must(t, c.Fill([]byte("hello"), 0))
+	v, err := s.Seal("/f", c, Attrs{})
+	must(t, err)
+	if ok, err := s.Expose("/f", c); ok || err != nil {
+		t.Errorf("shared: %v, %v", ok, err)
+	}
+	must(t, v.Done())
+	if ok, err := s.Expose("/f", c); !ok || err != nil {
+		t.Errorf("whole and alone: %v, %v", ok, err)
+	}
+	must(t, s.Cover(c))
+	must(t, c.Close())
+	if left := s.index.marks; len(left) != 0 {
+		t.Errorf("marks are left: %v", left)
+	}
+}
