@@ -45,6 +45,7 @@ var owners = map[string][]string{
 	"github.com/jdx/go-netrc":   {"cmd/ftpfs"},
 	"golang.org/x/term":         {"cmd/ftpfs"},
 	"golang.org/x/net":          {"conn/wire", "cmd/ftpfs"},
+	"golang.org/x/text":         {"conn"},
 	"github.com/pkg/sftp":       {"conn/sftp"},
 	"github.com/google/go-cmp":  nil, // tests only
 	"go.uber.org/goleak":        nil,

@@ -44,6 +44,7 @@ type Config struct {
 	NoWarm         bool           // no data connection is made before it is needed
 	FactsFile      string         // where what was found out about the server is kept; "": nowhere
 	ListZone       *time.Location // of the times in LIST; nil: it is found out
+	Charset        *Charset       // of names; nil: UTF-8
 	Log            *slog.Logger   // nil: discard
 	Trace          io.Writer      // what is said with the server, without secrets; nil: nowhere
 

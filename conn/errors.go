@@ -27,6 +27,7 @@ var (
 	ErrQuota       = errors.New("quota exceeded on the server")
 	ErrNameTooLong = errors.New("name too long")
 	ErrInvalidName = errors.New("name cannot be used on this server")
+	ErrEncoding    = errors.New("the name cannot be written in the server's charset")
 	ErrReadOnly    = errors.New("read-only on the server")
 	ErrBusy        = errors.New("busy on the server")
 	ErrLoop        = errors.New("too many levels of symbolic links")

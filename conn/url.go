@@ -276,9 +276,14 @@ func (c Config) user() string {
 // Identity returns user@host:port of the server as the journal knows it: the
 // host in lower case, and port 21 also for 990, which is the same server
 // behind implicit TLS. The user is percent-encoded, so that equal identities
-// have equal parts; the result holds no slash.
+// have equal parts; the result holds no slash. Another charset than UTF-8 is
+// part of it: paths in the journal mean other files without it.
 func (c Config) Identity() string {
-	return encode(c.user(), "") + "@" + c.Server()
+	id := encode(c.user(), "") + "@" + c.Server()
+	if c.Charset != nil {
+		id += ";charset=" + strings.ToLower(c.Charset.String())
+	}
+	return id
 }
 
 // Server returns host:port of the server as Identity has it, and KnownCerts.

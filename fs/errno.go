@@ -27,6 +27,7 @@ var errnos = []struct {
 	{conn.ErrQuota, syscall.EDQUOT},
 	{conn.ErrNameTooLong, syscall.ENAMETOOLONG},
 	{conn.ErrInvalidName, syscall.EINVAL},
+	{conn.ErrEncoding, syscall.EILSEQ},
 	{conn.ErrReadOnly, syscall.EROFS},
 	{conn.ErrBusy, syscall.EBUSY},
 	{conn.ErrLoop, syscall.ELOOP},

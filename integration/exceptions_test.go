@@ -31,6 +31,8 @@ var exceptions = map[kind]map[string]string{
 		"utimes-folder":       "sets no times of folders: what sets one succeeds, and does nothing",
 		"names-latin1":        "knows only UTF-8 names",
 		"names-latin1-listed": "knows only UTF-8 names",
+		"names-ff":            "knows only UTF-8 names",
+		"names-ff-listed":     "knows only UTF-8 names",
 	},
 }
 

@@ -73,6 +73,8 @@ func tableRows() []tableRow {
 		{"names with control characters", suite("names-control", "names-control-listed")},
 		{"names with `\\`", suite("names-backslash", "names-backslash-listed")},
 		{"names in Latin-1", suite("names-latin1", "names-latin1-listed")},
+		{"names with the byte 0xFF", suite("names-ff", "names-ff-listed")},
+		{"`--charset`: names in GBK, and in Latin-1 shown as UTF-8", []string{"TestCharset"}},
 	}
 }
 

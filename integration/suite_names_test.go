@@ -51,6 +51,7 @@ func nameSets() map[string][]string {
 		"names-control":   {"tab\tinside", "escape\x1b[1m", "\x01"},
 		"names-backslash": {`back\slash`, `\`},
 		"names-latin1":    {"caf\xe9"},
+		"names-ff":        {"\xff", "a\xff\xffb", "\xff\xf4", "\xffy"}, // a Telnet command, for some servers
 	}
 }
 

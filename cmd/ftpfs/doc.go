@@ -39,6 +39,11 @@ Either way a start that fails leaves nothing mounted.
 	                        default 8M, 0: none
 	--dir-ttl TIME          how long a listing is trusted; default 30s, 0: not
 	                        at all
+	--charset NAME          charset of the names on the server, as GBK, Shift_JIS,
+	                        EUC-KR, windows-1251 or latin1; default UTF-8. A
+	                        byte that is no character of it is shown as U+201B
+	                        and two hexadecimal digits, and is that byte again
+	                        when the name is used
 	--max-connections N     sessions at the server at most, 1 to 64; default 8
 	--password-file FILE    the first line is the password
 	--account NAME          what a few servers want beside the password (ACCT)

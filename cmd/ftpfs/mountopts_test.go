@@ -113,7 +113,7 @@ func TestOptionsRefused(t *testing.T) {
 func TestEveryFlagIsAnOption(t *testing.T) {
 	value := map[string]string{
 		"size": "1M", "time": "5s", "octal": "0700", "number": "3", "int": "3", "string": "/x", "bool": "true",
-		"zone": "UTC", "stringArray": "x", "globs": "*.tmp",
+		"zone": "UTC", "charset": "GBK", "stringArray": "x", "globs": "*.tmp",
 	}
 	f := pflag.NewFlagSet("", pflag.ContinueOnError)
 	defaultSettings().register(f)

@@ -36,6 +36,7 @@ type settings struct {
 	Timeout        time.Duration
 	Symlinks       string // contain, follow or raw
 	ServerTimezone string // "": it is found out
+	Charset        string // of the server's names, "": UTF-8
 	DelayConnect   bool
 	Bandwidth      sizeValue // bytes a second in each direction; 0: no limit
 	Warm           string    // warmOn or warmOff
@@ -90,6 +91,7 @@ func (s *settings) config(log *slog.Logger) conn.Config {
 	c.Bandwidth = int64(s.Bandwidth)
 	c.NoWarm = s.Warm == warmOff
 	c.ListZone = s.listZone()
+	c.Charset, _ = conn.ParseCharset(s.Charset) // the flag takes no other
 	c.FactsFile = filepath.Join(cache.Home(s.CacheDir, c.Identity()), "server.json")
 	c.Log = log
 	c.Account, c.Commands = s.Account, s.Commands
@@ -177,6 +179,7 @@ func (s *settings) serverFlags(f *pflag.FlagSet) {
 	f.IntVar(&s.MaxConnections, "max-connections", s.MaxConnections, "sessions at the server at most, 1 to 64")
 	f.Var(secondsValue{&s.Timeout, time.Second}, "timeout", "how long the server may stay silent")
 	f.Var(zoneValue{&s.ServerTimezone}, "server-timezone", "zone of the times in the server's listings where it does not tell, as Europe/Berlin or +02:00 (default: it is found out)")
+	f.Var(charsetValue{&s.Charset}, "charset", "charset of the names on the server, as GBK, Shift_JIS, EUC-KR, windows-1251 or latin1 (default: UTF-8)")
 	f.BoolVar(&s.DelayConnect, "delay-connect", false, "mount at once, also when the server cannot be reached yet")
 	f.Var(&s.Bandwidth, "bwlimit", "bytes a second in each direction, for all sessions together (units K, M, G); 0: no limit")
 	f.Var(choiceValue{&s.Warm, []string{warmOn, warmOff}}, "warm", "on: open data connections before they are needed, which saves round trips; off: only then")

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"ftpfs/conn"
 )
 
 // sizeValue is a flag in bytes: a number with an optional unit K, M, G or T
@@ -217,3 +219,23 @@ func (s *settings) listZone() *time.Location {
 	}
 	return zone
 }
+
+// charsetValue is a flag with the name of a charset that conn.ParseCharset knows.
+type charsetValue struct{ name *string }
+
+func (v charsetValue) Set(s string) error {
+	if _, err := conn.ParseCharset(s); err != nil {
+		return err
+	}
+	*v.name = s
+	return nil
+}
+
+func (v charsetValue) String() string {
+	if v.name == nil {
+		return ""
+	}
+	return *v.name
+}
+
+func (v charsetValue) Type() string { return "charset" }

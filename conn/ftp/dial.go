@@ -39,6 +39,10 @@ func dial(ctx context.Context, cfg conn.Config, srv *server) (*session, error) {
 		return nil, &conn.Error{Op: "login", Outcome: conn.NotExecuted,
 			Err: fmt.Errorf("%w: user or password has a line break", conn.ErrLogin)}
 	}
+	if _, err := cfg.Charset.Encode(cfg.User + "\n" + cfg.Password + "\n" + cfg.Account); err != nil {
+		return nil, &conn.Error{Op: "login", Outcome: conn.NotExecuted,
+			Err: fmt.Errorf("%w: user or password cannot be written in the charset %v", conn.ErrLogin, cfg.Charset)}
+	}
 	ctl, end, err := srv.peer.Dial(ctx)
 	if err != nil {
 		return nil, err
@@ -64,7 +68,7 @@ func (s *session) login(cfg conn.Config) (err error) {
 	if err != nil {
 		return s.loginError(err)
 	}
-	if err := s.setUp(cfg.Commands); err != nil {
+	if err := s.setUp(cfg); err != nil {
 		return at("login", "", conn.NotExecuted, err)
 	}
 	s.ctl.Warm()
@@ -107,9 +111,9 @@ func (s *session) loginError(err error) error {
 }
 
 // setUp asks for encrypted data connections, for the login directory, for
-// UTF-8 and for all facts that MLSD can give, and sends the user's own commands,
-// in one packet.
-func (s *session) setUp(commands []string) error {
+// UTF-8, or none, and for all facts that MLSD can give, and sends the user's own
+// commands, in one packet.
+func (s *session) setUp(cfg conn.Config) error {
 	s.feat = parseFeatures(s.ctl.Features())
 	p := packet{s: s}
 	var unprotected, wrong error
@@ -125,14 +129,17 @@ func (s *session) setUp(commands []string) error {
 		}
 	})
 	p.add("PWD", func(r wire.Reply) { s.home = parsePWD(r) })
-	if s.feat.has("UTF8") {
+	switch {
+	case s.feat.has("UTF8") && cfg.Charset == nil:
 		p.add("OPTS UTF8 ON", ignore)
+	case s.feat.has("UTF8"):
+		p.add("OPTS UTF8 OFF", ignore) // else names would be what it makes of them
 	}
 	if facts := s.feat.facts(); facts != "" {
 		p.add("OPTS MLST "+facts, ignore) // pyftpdlib gives modes only if asked (RFC 3659, 7.9)
 	}
 	var refused error
-	for _, line := range commands {
+	for _, line := range cfg.Commands {
 		p.add(line, func(r wire.Reply) {
 			if !r.OK() && refused == nil {
 				refused = fmt.Errorf("%w: %q to the command %q", conn.ErrLogin, r, line)

@@ -23,32 +23,38 @@ type product struct {
 
 // productOf recognizes a server by its greeting. BSD's ftpd splits commands of
 // more than 508 bytes and takes the tail for another command, so only servers
-// that are known get more.
+// that are known get more. RFC 959 wants 0xFF doubled: a server that does not
+// know that has no file of the longer name; one that does, and gets it single,
+// drops it with what follows, and takes the rest for another file.
 func productOf(greeting wire.Reply) product {
 	text := strings.ToLower(greeting.Text())
 	ordered := func(maxLine int) wire.Manners {
 		return wire.Manners{Warm: true, Ahead: true, DataFirst: true, MaxLine: maxLine}
+	}
+	telnet := func(m wire.Manners) wire.Manners {
+		m.Telnet = true
+		return m
 	}
 	aborts := ordered(4000)
 	aborts.Abort = true
 	early := ordered(2000)
 	early.Ahead = false // it answers commands during a transfer, and EPSV ends it
 	for name, p := range map[string]product{
-		"proftpd":          {inOrder: true, manners: ordered(4000), namesLinks: true},
+		"proftpd":          {inOrder: true, manners: telnet(ordered(4000)), namesLinks: true},
 		"vsftpd":           {inOrder: true, manners: ordered(4000)}, // has no MLSD
 		"pure-ftpd":        {inOrder: true, manners: aborts, namesLinks: true, goesBack: true, mapsNames: true, shallow: true},
 		"pyftpdlib":        {inOrder: true, manners: early, onlyUTF8: true},
-		"inetutils":        {inOrder: true, manners: ordered(508)},
+		"inetutils":        {inOrder: true, manners: telnet(ordered(508))},
 		"ftpfs ftp server": {inOrder: true, manners: ordered(508), namesLinks: true}, // ours, of the demo
 	} {
 		if strings.Contains(text, name) {
 			return p
 		}
 	}
-	return product{manners: wire.Manners{Warm: true, MaxLine: 508}}
+	return product{manners: telnet(wire.Manners{Warm: true, MaxLine: 508})}
 }
 
-// check refuses paths that the server would take for others.
+// check refuses paths, as they are sent, that the server would take for others.
 func (p product) check(path string) error {
 	switch {
 	case p.mapsNames && strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }):

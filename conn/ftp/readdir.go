@@ -161,7 +161,7 @@ func (s *session) fetch(op, dir, command string, parse func(string) (conn.Entry,
 	if err != nil {
 		return conn.Listing{}, s.transferError(op, dir, err)
 	}
-	l, err := newCollector(early).read(resp, parse)
+	l, err := newCollector(early).read(resp, func(line string) (conn.Entry, error) { return parse(s.ctl.Decode(line)) })
 	if closed := resp.Close(); errors.Is(err, errEndless) {
 		return l, nil // not complete
 	} else if closed != nil {

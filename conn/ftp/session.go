@@ -95,19 +95,21 @@ func (s *session) begin(ctx context.Context, op string, paths ...string) (end fu
 	return end, nil
 }
 
-// check refuses paths that the server would not get as they are. 0xFF is a
-// Telnet control byte (RFC 854): ProFTPD eats it and what follows it unless it
-// is doubled, vsftpd and Pure-FTPd take a doubled one for two.
+// check refuses paths that the server would not get as they are.
 func (s *session) check(op, p string) error {
 	err := conn.CheckPath(p)
+	wire := ""
 	if err == nil {
-		err = s.product.check(p)
+		wire, err = s.ctl.OnWire(p)
+	}
+	if err == nil {
+		err = s.product.check(wire)
 	}
 	switch {
-	case err == nil && strings.Contains(p, "\xff"):
-		err = fmt.Errorf("%w: it holds the byte 0xFF", conn.ErrInvalidName)
-	case err == nil && longestName(p)+longestVerb > s.product.manners.MaxLine:
-		err = fmt.Errorf("%w: a name has %d bytes", conn.ErrNameTooLong, longestName(p))
+	case errors.Is(err, conn.ErrEncoding):
+		s.log.Info("a name cannot be used on this server", "op", op, "path", p, "error", err)
+	case err == nil && longestName(wire)+longestVerb > s.product.manners.MaxLine:
+		err = fmt.Errorf("%w: a name has %d bytes", conn.ErrNameTooLong, longestName(wire))
 	case err == nil && s.product.shallow && s.long(p):
 		err = fmt.Errorf("%w: the path has %d bytes", conn.ErrNameTooLong, len(p))
 	}
@@ -118,7 +120,10 @@ func (s *session) check(op, p string) error {
 }
 
 // long reports whether commands about p are too long for the server.
-func (s *session) long(p string) bool { return len(p)+longestVerb > s.product.manners.MaxLine }
+func (s *session) long(p string) bool {
+	wire, err := s.ctl.OnWire(p)
+	return err == nil && len(wire)+longestVerb > s.product.manners.MaxLine
+}
 
 // longestName returns the length of the longest name in a path, in bytes.
 func longestName(p string) int {

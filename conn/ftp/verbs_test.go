@@ -158,7 +158,7 @@ func TestBadPaths(t *testing.T) {
 	srv, s := start(t, nil)
 	long := "/" + strings.Repeat("x", 600)
 	srv.ResetLog()
-	for _, p := range []string{"/a\r\nDELE b", "/a\nb", "/a\rb", "/a\x00b", "relative", "", "/a/../b", "/\xff", long} {
+	for _, p := range []string{"/a\r\nDELE b", "/a\nb", "/a\rb", "/a\x00b", "relative", "", "/a/../b", long} {
 		meaning := conn.ErrInvalidName
 		if p == long {
 			meaning = conn.ErrNameTooLong

@@ -256,7 +256,8 @@ func TestPacketOf(t *testing.T) {
 		lines []string
 		want  int
 	}{{short, maxPipeline}, {short[:3], 3}, {long, 1}, {long[1:], 1}} {
-		if got := new(Control).packetOf(tt.lines); got != tt.want {
+		c := &Control{server: NewServer(conn.Config{})}
+		if got := c.packetOf(tt.lines); got != tt.want {
 			t.Errorf("%d lines: %d in a packet, want %d", len(tt.lines), got, tt.want)
 		}
 	}

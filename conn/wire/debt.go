@@ -30,7 +30,7 @@ func (c *Control) readReplies(p *replyReader) {
 	for {
 		r, err := p.Read()
 		if err == nil {
-			err = c.settle(r)
+			err = c.settle(c.decode(r))
 		}
 		if err != nil {
 			c.readErr = err

@@ -156,6 +156,10 @@ func (c *Control) sendFor(debts []*debt, lines ...string) error {
 
 // write writes commands for whose answers debts are owed.
 func (c *Control) write(debts []*debt, lines ...string) error {
+	wire, err := c.onWire(lines)
+	if err != nil {
+		return err
+	}
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	c.mu.Lock()
@@ -171,7 +175,7 @@ func (c *Control) write(debts []*debt, lines ...string) error {
 	}
 	c.trace.sent(lines...)
 	c.raw.SetWriteDeadline(time.Now().Add(c.timeout))
-	n, err := io.WriteString(c.raw, strings.Join(lines, "\r\n")+"\r\n")
+	n, err := io.WriteString(c.raw, strings.Join(wire, "\r\n")+"\r\n")
 	if err == nil {
 		return nil
 	}
@@ -179,7 +183,7 @@ func (c *Control) write(debts []*debt, lines ...string) error {
 		err = fmt.Errorf("%w: %w", conn.ErrTimeout, err)
 	}
 	c.Fail(fmt.Errorf("control connection: %w", err))
-	if n > len(lines[0]) {
+	if n > len(wire[0]) {
 		return c.broken(conn.Unknown)
 	}
 	return c.broken(conn.NotExecuted)

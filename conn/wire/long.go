@@ -10,9 +10,10 @@ import (
 // long reports whether a command is longer than the server takes: some then
 // take its end for another command.
 func (c *Control) long(line string) bool {
+	wire, err := c.OnWire(line)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.manners.MaxLine > 0 && len(line) > c.manners.MaxLine
+	return err == nil && c.manners.MaxLine > 0 && len(wire) > c.manners.MaxLine
 }
 
 // shorten makes a long command with an absolute path a short one, by going to

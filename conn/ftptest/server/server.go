@@ -7,7 +7,7 @@
 // The package owns the protocol and the folder. Nothing outside the folder
 // can be reached, by symbolic links neither (os.Root). It holds no faults of
 // its own: Hooks is where tests put theirs. TLS is that of RFC 4217. Bytes of
-// names are taken as they are: no charset, no Telnet escapes.
+// names are taken as they are: no charset, and Telnet escapes only if told.
 package server
 
 import (
@@ -36,6 +36,10 @@ type Config struct {
 
 	// AppendOverwrites makes APPE replace the file, as goftp.io/server does.
 	AppendOverwrites bool
+
+	// Telnet takes two bytes 0xFF of a command for one, and one with what
+	// follows it for none (RFC 854), as ProFTPD does.
+	Telnet bool
 
 	// TLS offers AUTH TLS. nil: there is no TLS.
 	TLS            *tls.Config

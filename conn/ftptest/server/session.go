@@ -117,6 +117,9 @@ func (s *session) read() {
 		if err != nil {
 			return
 		}
+		if s.srv.cfg.Telnet {
+			line = unescape(line)
+		}
 		select {
 		case s.lines <- line:
 			r = s.reread(r, line)
@@ -139,6 +142,22 @@ func readLine(r *bufio.Reader) (string, error) {
 		_, err = r.ReadSlice('\n')
 	}
 	return line, err
+}
+
+// unescape takes Telnet's commands out of a line: 0xFF with the byte behind it,
+// which is a byte of the line if it is 0xFF, too.
+func unescape(line string) string {
+	const iac = 0xff
+	var b strings.Builder
+	for i := 0; i < len(line); i++ {
+		if line[i] == iac {
+			if i++; i == len(line) || line[i] != iac {
+				continue
+			}
+		}
+		b.WriteByte(line[i])
+	}
+	return b.String()
 }
 
 // execute runs the command and returns its final reply.
