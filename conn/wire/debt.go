@@ -67,7 +67,11 @@ func (c *Control) settle(r Reply) error {
 	if last {
 		c.debts = c.debts[1:]
 	}
+	more := len(c.debts) > 0
 	c.mu.Unlock()
+	if more { // the server may hold it back until we have acknowledged this one
+		acknowledge(c.tcp)
+	}
 	if d.verb == "USER" || d.verb == "PASS" || d.verb == "ACCT" {
 		r = c.unsaid(r)
 	}
