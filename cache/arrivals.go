@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"ftpfs/conn"
@@ -30,28 +29,27 @@ func (l *Listings) Open(ctx context.Context, dir string, maxAge time.Duration, l
 }
 
 // Next waits for more entries than it has returned before, and returns all that
-// have come, in the order of the server; the slice is shared and must not be
-// modified. Once the listing is complete it returns that instead: it can have
+// have come, in the order of the server. Once the listing is complete it returns that instead: it can have
 // entries more. An error of the load is final, that of ctx is not.
-func (a *Arrivals) Next(ctx context.Context) (some []conn.Entry, all *Dir, err error) {
+func (a *Arrivals) Next(ctx context.Context) (some Entries, all *Dir, err error) {
 	for {
 		a.l.mu.Lock()
-		some, more := slices.Clip(a.f.early), a.f.more
+		some, more := Entries{a.f.early}, a.f.more
 		a.l.mu.Unlock()
 		select {
 		case <-a.f.done:
-			return nil, a.f.dir, a.f.err
+			return Entries{}, a.f.dir, a.f.err
 		default:
 		}
-		if len(some) > a.seen {
-			a.seen = len(some)
+		if some.Len() > a.seen {
+			a.seen = some.Len()
 			return some, nil, nil
 		}
 		select {
 		case <-a.f.done:
 		case <-more:
 		case <-ctx.Done():
-			return nil, nil, context.Cause(ctx)
+			return Entries{}, nil, context.Cause(ctx)
 		}
 	}
 }
@@ -77,7 +75,7 @@ func (a *Arrivals) Close() {
 func (l *Listings) arrived(f *flight, some []conn.Entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f.early = append(f.early, some...)
+	f.early = f.packer.appendTo(f.early, some)
 	close(f.more)
 	f.more = make(chan struct{})
 }

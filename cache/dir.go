@@ -2,7 +2,6 @@ package cache
 
 import (
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -12,16 +11,16 @@ import (
 // Dir is the listing of one remote directory, with the local changes since.
 // It is safe for concurrent use.
 //
-// The entries are one sorted slice, so that a large directory costs little
-// more than its conn.Entry values. A change goes to a small overlay, which is
-// merged into a fresh slice when somebody wants all entries, or when it has
-// grown to a quarter of the slice.
+// The entries are one sorted slice of packed ones, so that a large directory
+// costs little. A change goes to a small overlay, which is merged into a fresh
+// slice when somebody wants all entries, or when it has grown to a quarter of
+// the slice.
 type Dir struct {
 	complete bool
 	filled   time.Time
 
 	mu      sync.RWMutex
-	base    []conn.Entry           // guarded by mu; sorted by name, its elements never change
+	base    []packed               // guarded by mu; sorted by name, its elements never change
 	overlay map[string]*conn.Entry // guarded by mu; what differs from base, nil: deleted
 	n       int                    // guarded by mu; number of entries
 }
@@ -29,15 +28,19 @@ type Dir struct {
 // minOverlay is the number of changes that are never merged early.
 const minOverlay = 64
 
-// newDir takes l over.
-func newDir(l conn.Listing) *Dir {
-	base := l.Entries
-	slices.SortFunc(base, byName)
-	base = slices.CompactFunc(base, func(a, b conn.Entry) bool { return a.Name == b.Name })
+// newDir returns the directory of a listing, of which early are the entries
+// that were handed out before.
+func newDir(l conn.Listing, early Entries) *Dir {
+	base := make([]packed, 0, l.Len())
+	if l.Early > 0 {
+		base = append(base, early.list...)
+	}
+	var p packer
+	base = p.appendTo(base, l.Entries)
+	slices.SortStableFunc(base, byName)
+	base = slices.CompactFunc(base, func(a, b packed) bool { return a.name == b.name })
 	return &Dir{complete: l.Complete, filled: time.Now(), base: base, n: len(base)}
 }
-
-func byName(a, b conn.Entry) int { return strings.Compare(a.Name, b.Name) }
 
 // Lookup returns the entry called name. If there is none, Complete tells
 // whether that proves its absence.
@@ -54,22 +57,16 @@ func (d *Dir) lookupLocked(name string) (conn.Entry, bool) {
 		}
 		return *e, true
 	}
-	i, ok := slices.BinarySearchFunc(d.base, name, func(e conn.Entry, name string) int {
-		return strings.Compare(e.Name, name)
-	})
-	if !ok {
-		return conn.Entry{}, false
-	}
-	return d.base[i], true
+	return Entries{d.base}.Named(name)
 }
 
-// Entries returns all entries, sorted by name in byte order. The slice is
-// shared and must not be modified; later changes do not show in it.
-func (d *Dir) Entries() []conn.Entry {
+// Entries returns all entries, sorted by name in byte order. Later changes do
+// not show in them.
+func (d *Dir) Entries() Entries {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.mergeLocked()
-	return d.base
+	return Entries{d.base}
 }
 
 // Complete reports whether the server's listing was whole, so that a name
@@ -127,24 +124,13 @@ func (d *Dir) mergeLocked() {
 	if len(d.overlay) == 0 {
 		return
 	}
-	added := make([]conn.Entry, 0, len(d.overlay))
+	var p packer
+	var added []packed
 	for _, e := range d.overlay {
 		if e != nil {
-			added = append(added, *e)
+			added = append(added, p.pack(*e))
 		}
 	}
-	slices.SortFunc(added, byName)
-	merged := make([]conn.Entry, 0, d.n)
-	for _, e := range d.base {
-		if _, changed := d.overlay[e.Name]; changed {
-			continue
-		}
-		for len(added) > 0 && added[0].Name < e.Name {
-			merged = append(merged, added[0])
-			added = added[1:]
-		}
-		merged = append(merged, e)
-	}
-	d.base = append(merged, added...)
+	d.base = merge(d.base, added, func(name string) bool { _, changed := d.overlay[name]; return changed })
 	d.overlay = nil
 }

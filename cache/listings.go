@@ -40,7 +40,8 @@ type cachedDir struct {
 type flight struct {
 	cancel  context.CancelFunc
 	waiters int           // guarded by Listings.mu
-	early   []conn.Entry  // that have come so far, as far as load tells; guarded by Listings.mu
+	packer  packer        // of early; guarded by Listings.mu
+	early   []packed      // that have come so far, as far as load tells; guarded by Listings.mu
 	more    chan struct{} // closed and replaced when early grows; guarded by Listings.mu
 	done    chan struct{} // closed once dir and err are set
 	dir     *Dir
@@ -155,7 +156,10 @@ func (l *Listings) fly(ctx context.Context, dir string, f *flight,
 	if err != nil {
 		f.err = err
 	} else {
-		f.dir = newDir(listing)
+		l.mu.Lock()
+		early := Entries{f.early}
+		l.mu.Unlock()
+		f.dir = newDir(listing, early)
 	}
 	l.mu.Lock()
 	var old *cachedDir

@@ -51,7 +51,7 @@ func (m *listingsMachine) load(t *rapid.T, dir string) {
 			s.results <- err.Error()
 			return
 		}
-		s.results <- d.Entries()[0].Name
+		s.results <- d.Entries().At(0).Name
 	}()
 	<-began
 	m.slow = append(m.slow, s)
@@ -65,7 +65,7 @@ func (m *listingsMachine) finish(t *rapid.T, i int) {
 	if got := <-s.results; got != nameOfGen(s.gen) {
 		t.Fatalf("the waiter got %q, want %q", got, nameOfGen(s.gen))
 	}
-	if d, ok := m.l.Peek(s.dir); s.gen == m.gens[s.dir] && (!ok || d.Entries()[0].Name != nameOfGen(s.gen)) {
+	if d, ok := m.l.Peek(s.dir); s.gen == m.gens[s.dir] && (!ok || d.Entries().At(0).Name != nameOfGen(s.gen)) {
 		t.Fatalf("a listing that no change made stale was not stored")
 	}
 }
@@ -92,7 +92,7 @@ func TestListingsModel(t *testing.T) {
 				p := dir.Draw(t, "dir")
 				m.bump(p)
 				m.l.Change(p, func(d *Dir) {
-					d.Delete(d.Entries()[0].Name)
+					d.Delete(d.Entries().At(0).Name)
 					d.Set(conn.Entry{Name: nameOfGen(m.gens[p])})
 				})
 			},
@@ -110,7 +110,7 @@ func TestListingsModel(t *testing.T) {
 				m.l.Rename("/a", "/b")
 				for _, p := range []string{"/b", "/b/x"} { // moved listings have old names: make them those of now
 					m.l.Change(p, func(d *Dir) {
-						d.Delete(d.Entries()[0].Name)
+						d.Delete(d.Entries().At(0).Name)
 						d.Set(conn.Entry{Name: nameOfGen(m.gens[p])})
 					})
 				}
@@ -120,8 +120,8 @@ func TestListingsModel(t *testing.T) {
 			},
 			"": func(t *rapid.T) {
 				for _, p := range dirs {
-					if d, ok := m.l.Peek(p); ok && d.Entries()[0].Name != nameOfGen(m.gens[p]) {
-						t.Fatalf("%s has %s at generation %d", p, d.Entries()[0].Name, m.gens[p])
+					if d, ok := m.l.Peek(p); ok && d.Entries().At(0).Name != nameOfGen(m.gens[p]) {
+						t.Fatalf("%s has %s at generation %d", p, d.Entries().At(0).Name, m.gens[p])
 					}
 				}
 			},

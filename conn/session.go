@@ -25,10 +25,9 @@ type Session interface {
 	List(ctx context.Context, dir string) (Listing, error)
 
 	// ListEarly is List of a directory that may be large: early gets entries, in
-	// the order of the server, before all have come. They are in the Listing, too,
-	// which may have more that were not given to early. early may change times in
-	// the slice that it gets, and must copy what it keeps. It is not called for
-	// listings of up to EarlyFrom entries.
+	// the order of the server, before all have come, and the Listing has only the
+	// others. early may change times in the slice that it gets, and must copy what
+	// it keeps. It is not called for listings of up to EarlyFrom entries.
 	ListEarly(ctx context.Context, dir string, early func([]Entry)) (Listing, error)
 
 	// Stat asks for size and time of one file in one round trip (SIZE and
@@ -133,10 +132,14 @@ type Abilities struct {
 // Listing is a directory as the server listed it.
 type Listing struct {
 	Entries  []Entry  // in the order of the server; no name twice
+	Early    int      // entries that are not in Entries, for ListEarly handed them out
 	Complete bool     // false if the server cut it or lines could not be read
 	Refused  []string // lines and names that were not taken, at most 10, for the log
 	NRefused int      // how many they were
 }
+
+// Len returns the number of entries.
+func (l Listing) Len() int { return l.Early + len(l.Entries) }
 
 // StatResult is the outcome of one file of a StatBatch.
 type StatResult struct {

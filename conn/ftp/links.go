@@ -14,11 +14,10 @@ import (
 // each directory is listed both ways.
 func (s *session) withLinks(dir string, l conn.Listing) (conn.Listing, error) {
 	link := func(e conn.Entry) bool { return e.Kind == conn.KindSymlink }
-	bare := func(e conn.Entry) bool { return link(e) && e.Target == "" }
 	if slices.ContainsFunc(l.Entries, link) {
 		s.srv.setNamesLinks()
 	}
-	if !slices.ContainsFunc(l.Entries, bare) && s.mlsdNamesLinks() {
+	if !slices.ContainsFunc(l.Entries, isBareLink) && s.mlsdNamesLinks() {
 		return l, nil
 	}
 	long, err := s.listThere(dir, nil)
@@ -41,6 +40,9 @@ func (s *session) withLinks(dir string, l conn.Listing) (conn.Listing, error) {
 	}
 	return l, nil
 }
+
+// isBareLink tells whether e is a symlink whose target is not known.
+func isBareLink(e conn.Entry) bool { return e.Kind == conn.KindSymlink && e.Target == "" }
 
 // mlsdNamesLinks tells whether MLSD is known to say which names are symlinks,
 // or there are none.

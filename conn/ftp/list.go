@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,7 +59,7 @@ func (l *collector) read(r io.Reader, parse func(line string) (conn.Entry, error
 	for {
 		line, long, err := readLine(lines)
 		switch {
-		case bounded.N <= 0 || len(l.listing.Entries) >= l.most:
+		case bounded.N <= 0 || l.listing.Len() >= l.most:
 			l.listing.Complete = false
 			return l.listing, errEndless
 		case err != nil && !errors.Is(err, io.EOF): // line is cut: it may be another name than it seems
@@ -103,9 +102,10 @@ func readLine(r *bufio.Reader) (line []byte, long bool, err error) {
 type collector struct {
 	listing conn.Listing
 	most    int                 // entries
-	early   func([]conn.Entry)  // gets batches of listing.Entries; may be nil
-	given   int                 // entries that early got or never gets
-	names   map[string]struct{} // of listing.Entries
+	early   func([]conn.Entry)  // gets entries in batches; may be nil
+	kept    int                 // of listing.Entries that early does not get
+	batch   []conn.Entry        // that early got last, to be used again
+	names   map[string]struct{} // of all entries
 	shared  map[string]string   // owners, groups and the like: a few values in many entries
 }
 
@@ -129,20 +129,24 @@ func (l *collector) add(line string, e conn.Entry, err error) {
 	l.giveEarly()
 }
 
-// giveEarly hands out, to be copied, the entries of a large listing. Links without a target
-// are held back: LIST tells it later.
+// giveEarly hands out the entries of a large listing. Links without a target
+// stay: LIST tells it later.
 func (l *collector) giveEarly() {
-	n := len(l.listing.Entries)
-	if l.early == nil || n <= conn.EarlyFrom || n < l.given+earlyBatch {
+	kept, come := l.listing.Entries[:l.kept], l.listing.Entries[l.kept:]
+	if l.early == nil || len(come) < earlyBatch || l.listing.Len() <= conn.EarlyFrom {
 		return
 	}
-	some := l.listing.Entries[l.given:]
-	bare := func(e conn.Entry) bool { return e.Kind == conn.KindSymlink && e.Target == "" }
-	if slices.ContainsFunc(some, bare) {
-		some = slices.DeleteFunc(slices.Clone(some), bare)
+	some := l.batch[:0]
+	for _, e := range come {
+		if isBareLink(e) {
+			kept = append(kept, e)
+		} else {
+			some = append(some, e)
+		}
 	}
 	l.early(some)
-	l.given = n
+	l.listing.Early += len(some)
+	l.listing.Entries, l.kept, l.batch = kept, len(kept), some
 }
 
 // share returns s in memory of its own, the same for equal strings.

@@ -43,7 +43,7 @@ func (s *session) list(dir string, early func([]conn.Entry)) (conn.Listing, erro
 		l, err := s.fetch("MLSD", dir, "MLSD "+dir, parseMLSD, mlsdEarly)
 		_, last := s.ctl.Last()
 		switch {
-		case err == nil && len(l.Entries) == 0:
+		case err == nil && l.Len() == 0:
 			// Some servers say of a missing directory that it is empty.
 			if err := s.visit(dir); err != nil {
 				return conn.Listing{}, err
@@ -175,7 +175,7 @@ func (s *session) fetch(op, dir, command string, parse func(string) (conn.Entry,
 		// Pure-FTPd stops after 10,000 names: "226-Options: -l", "226 Output
 		// truncated to 10000 matches".
 		l.Complete = false
-	case len(l.Entries) == 0 && strings.Contains(r.Text(), "failed to open directory"):
+	case l.Len() == 0 && strings.Contains(r.Text(), "failed to open directory"):
 		// vsftpd lists what may be entered but not read as empty: "226
 		// Transfer done (but failed to open directory)."
 		return conn.Listing{}, &conn.Error{Op: op, Path: dir, Code: r.Code, Msg: r.Text(), Outcome: conn.Refused, Err: iofs.ErrPermission}

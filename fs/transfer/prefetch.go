@@ -5,10 +5,10 @@ import (
 	"errors"
 	"path"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
+	"ftpfs/cache"
 	"ftpfs/conn"
 )
 
@@ -136,7 +136,7 @@ func (a *prefetcher) stopLocked(w *walk) {
 func (a *prefetcher) follows(w *walk, name string) bool {
 	entries, _ := a.m.tree.Peek(w.dir)
 	skipped := 0
-	for _, e := range entries[after(entries, w.at):] {
+	for e := range entries.From(after(entries, w.at)) {
 		if e.Name == name {
 			return true
 		}
@@ -151,8 +151,8 @@ func (a *prefetcher) follows(w *walk, name string) bool {
 }
 
 // after returns the index of the first entry behind name.
-func after(entries []conn.Entry, name string) int {
-	i, found := slices.BinarySearchFunc(entries, name, func(e conn.Entry, name string) int { return strings.Compare(e.Name, name) })
+func after(entries cache.Entries, name string) int {
+	i, found := entries.Find(name)
 	if found {
 		i++
 	}
@@ -169,7 +169,7 @@ func (a *prefetcher) nextLocked(w *walk) (conn.Entry, time.Time, bool) {
 		return conn.Entry{}, time.Time{}, false
 	}
 	entries, told := a.m.tree.Peek(w.dir)
-	for _, e := range entries[after(entries, w.at):] {
+	for e := range entries.From(after(entries, w.at)) {
 		if _, tried := w.tried[e.Name]; tried || !isSmall(e) {
 			continue
 		}

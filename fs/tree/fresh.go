@@ -3,7 +3,6 @@ package tree
 import (
 	"context"
 	"path"
-	"strings"
 	"time"
 
 	"ftpfs/cache"
@@ -29,17 +28,14 @@ func (t *Tree) OnChange(fn func([]Change)) {
 }
 
 // differences compares two listings of dir, both sorted. New names are none.
-func differences(dir string, old, now []conn.Entry) (changes []Change) {
-	for _, o := range old {
-		for len(now) > 0 && strings.Compare(now[0].Name, o.Name) < 0 {
-			now = now[1:]
-		}
+func differences(dir string, old, now cache.Entries) (changes []Change) {
+	for o := range old.From(0) {
 		p := path.Join(dir, o.Name)
-		if len(now) == 0 || now[0].Name != o.Name || now[0].Kind != o.Kind {
+		n, ok := now.Named(o.Name)
+		if !ok || n.Kind != o.Kind {
 			changes = append(changes, Change{Path: p, Gone: true})
 			continue
 		}
-		n := now[0]
 		content := o.Kind == conn.KindFile && !o.Version().Same(n.Version())
 		if content || o.Mode != n.Mode || o.Target != n.Target || !o.Time.Equal(n.Time) {
 			changes = append(changes, Change{Path: p, Content: content})

@@ -80,7 +80,7 @@ func (t *Tree) read(ctx context.Context, s conn.Session, dir string, early func(
 func (t *Tree) warn(dir string, l conn.Listing) {
 	if l.NRefused == 0 && t.firstWarning(dir) {
 		t.log.Warn("the server cut (truncated) the listing of a directory: names that are missing are found only by name",
-			"directory", dir, "entries", len(l.Entries))
+			"directory", dir, "entries", l.Len())
 	} else if t.firstWarning(dir) {
 		t.log.Warn("the server's listing has lines that cannot be used; the other entries are shown",
 			"directory", dir, "refused", l.NRefused, "lines", l.Refused)

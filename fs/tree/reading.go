@@ -3,7 +3,6 @@ package tree
 import (
 	"context"
 	"path"
-	"slices"
 
 	"ftpfs/cache"
 	"ftpfs/conn"
@@ -16,8 +15,8 @@ type Reading struct {
 	dir      string
 	before   map[string]conn.Entry // what was shown in dir when the reading began
 	arrivals *cache.Arrivals       // nil: entries are all
-	entries  []conn.Entry          // shared, and not to be modified
-	err      error                 // of the listing
+	entries  cache.Entries
+	err      error // of the listing
 }
 
 // Open begins to read dir. It returns when there is something to read, or all.
@@ -74,21 +73,21 @@ func (t *Tree) List(ctx context.Context, dir string) ([]conn.Entry, error) {
 }
 
 // Has tells whether Entry returns the i-th entry without waiting.
-func (r *Reading) Has(i int) bool { return i < len(r.entries) || r.arrivals == nil }
+func (r *Reading) Has(i int) bool { return i < r.entries.Len() || r.arrivals == nil }
 
 // Entry returns the i-th entry, or false if there are no more than i; it waits
 // for entries that are still coming. Among those are temporary names: see
 // IsTemporary.
 func (r *Reading) Entry(ctx context.Context, i int) (conn.Entry, bool, error) {
-	for i >= len(r.entries) && r.arrivals != nil {
+	for i >= r.entries.Len() && r.arrivals != nil {
 		if err := r.more(ctx); err != nil {
 			return conn.Entry{}, false, err
 		}
 	}
-	if i >= len(r.entries) {
+	if i >= r.entries.Len() {
 		return conn.Entry{}, false, nil
 	}
-	e := r.entries[i]
+	e := r.entries.At(i)
 	if r.arrivals != nil {
 		if shown, ok := r.t.shownAt(path.Join(r.dir, e.Name)); ok {
 			e = shown
@@ -135,21 +134,10 @@ func (r *Reading) complete(all *cache.Dir) {
 	r.t.walk.entered(r.dir)
 	// What reached the server while it was being listed may be missing in the listing, and is not shown any more.
 	entries := r.t.overlaid(r.dir, all.Entries(), r.before)
-	if len(r.entries) == 0 {
+	switch n := all.Len(); {
+	case r.entries.Len() == 0:
 		r.entries = entries
-		return
-	}
-	if n := all.Len(); len(r.entries) == n && len(entries) == n {
-		return // what has come is what there is
-	}
-	r.entries = slices.Clip(r.entries)
-	known := make(map[string]struct{}, len(r.entries))
-	for _, e := range r.entries {
-		known[e.Name] = struct{}{}
-	}
-	for _, e := range entries {
-		if _, ok := known[e.Name]; !ok {
-			r.entries = append(r.entries, e)
-		}
+	case r.entries.Len() != n || entries.Len() != n: // else what has come is what there is
+		r.entries = r.entries.Plus(entries)
 	}
 }

@@ -3,9 +3,8 @@ package tree
 import (
 	"maps"
 	"path"
-	"slices"
-	"strings"
 
+	"ftpfs/cache"
 	"ftpfs/conn"
 )
 
@@ -64,25 +63,16 @@ func (t *Tree) shownIn(dir string) map[string]conn.Entry {
 
 // overlaid returns entries, sorted, with what is shown of dir laid over them.
 // Names that were shown before are added if they are missing.
-func (t *Tree) overlaid(dir string, entries []conn.Entry, before map[string]conn.Entry) []conn.Entry {
+func (t *Tree) overlaid(dir string, entries cache.Entries, before map[string]conn.Entry) cache.Entries {
 	shown := t.shownIn(dir)
 	for name, e := range before {
 		_, now := shown[name]
-		_, listed := slices.BinarySearchFunc(entries, name, func(e conn.Entry, name string) int { return strings.Compare(e.Name, name) })
-		if !now && !listed {
+		if _, listed := entries.Find(name); !now && !listed {
 			shown[name] = e
 		}
 	}
-	if len(shown) == 0 && !slices.ContainsFunc(entries, func(e conn.Entry) bool { return IsTemporary(e.Name) }) {
+	if len(shown) == 0 && !entries.Contain(IsTemporary) {
 		return entries
 	}
-	out := make([]conn.Entry, 0, len(entries)+len(shown))
-	for _, e := range entries {
-		if _, ok := shown[e.Name]; !ok && !IsTemporary(e.Name) {
-			out = append(out, e)
-		}
-	}
-	out = slices.AppendSeq(out, maps.Values(shown))
-	slices.SortFunc(out, func(a, b conn.Entry) int { return strings.Compare(a.Name, b.Name) })
-	return out
+	return entries.With(maps.Values(shown), IsTemporary)
 }

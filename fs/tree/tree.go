@@ -89,10 +89,10 @@ func New(ctx context.Context, pool *conn.Pool, dir string, o Options) (*Tree, er
 
 // Peek returns what is known of dir, sorted by name, and when the server told
 // it; nothing if that is too old.
-func (t *Tree) Peek(dir string) ([]conn.Entry, time.Time) {
+func (t *Tree) Peek(dir string) (cache.Entries, time.Time) {
 	d, ok := t.dirs.Peek(dir)
 	if !ok || d.Age() >= t.ttl {
-		return nil, time.Time{}
+		return cache.Entries{}, time.Time{}
 	}
 	return d.Entries(), d.Filled()
 }

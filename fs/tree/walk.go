@@ -3,7 +3,6 @@ package tree
 import (
 	"context"
 	"path"
-	"strings"
 	"sync"
 	"time"
 
@@ -201,9 +200,9 @@ func (w *walker) dirsInLocked(d *cache.Dir) []string {
 	if ok {
 		return names
 	}
-	for _, e := range d.Entries() {
+	for e := range d.Entries().From(0) {
 		if e.Kind == conn.KindDir && !IsTemporary(e.Name) {
-			names = append(names, strings.Clone(e.Name))
+			names = append(names, e.Name)
 		}
 	}
 	if len(w.below) >= maxSeen {
