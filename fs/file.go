@@ -62,7 +62,7 @@ func (n *node) correct(a transfer.Attr) {
 	n.mu.Lock()
 	told := n.told
 	n.mu.Unlock()
-	if told.State == conn.Present && told.Size == a.Size && told.Time.Equal(a.Time) {
+	if told == stampOf(a.Size, a.Time) {
 		return
 	}
 	if e := n.NotifyContent(-1, 0); e != 0 && e != syscall.ENOENT {

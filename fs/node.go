@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	iofs "io/fs"
+	"math"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,7 +29,7 @@ type node struct {
 
 	mu      sync.Mutex
 	modes   openModes         // guarded by mu
-	told    conn.Version      // of a file: size and time that the kernel was told last; guarded by mu
+	told    stamp             // of a file: what the kernel was told last; guarded by mu
 	backing any               // what the kernel reads by itself, as transfer.Handle.Content tells, while modes has such opens; guarded by mu
 	content any               // what the page cache holds, as transfer.Handle.Content tells; guarded by mu
 	inos    map[string]uint64 // of a directory: numbers promised by READDIR to names not looked up yet; guarded by mu
@@ -201,7 +202,18 @@ func (n *node) lose(name string) {
 func (n *node) tell(e conn.Entry) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.told = e.Version()
+	n.told = stampOf(e.Size, e.Time)
+}
+
+// stamp is the size and time of a file. There is one for each file that the
+// kernel knows: a conn.Version would take three times as much.
+type stamp struct{ size, time int64 }
+
+func stampOf(size int64, t time.Time) stamp {
+	if t.IsZero() {
+		return stamp{size, math.MinInt64}
+	}
+	return stamp{size, t.UnixNano()}
 }
 
 func (n *node) getattr(ctx context.Context, out *fuse.AttrOut) syscall.Errno {

@@ -24,7 +24,7 @@ const (
 )
 
 // openModes counts the opens of one inode by mode.
-type openModes [numModes]int
+type openModes [numModes]int32
 
 // backed tells whether the inode has a backing file.
 func (m *openModes) backed() bool { return m[passthrough]+m[passthroughDirect] > 0 }
