@@ -62,6 +62,16 @@ func (a *Arrivals) Current() bool {
 	return a.l.flights[a.dir] == a.f
 }
 
+// Dir returns the listing once all of it has come, else nil.
+func (a *Arrivals) Dir() *Dir {
+	select {
+	case <-a.f.done:
+		return a.f.dir
+	default:
+		return nil
+	}
+}
+
 // Close leaves the load, which is cancelled if nobody else waits for it.
 func (a *Arrivals) Close() {
 	select {

@@ -22,6 +22,9 @@ type dirHandle struct {
 	reading *tree.Reading // nil after rewinddir, until the next READDIR
 	next    int           // 0 and 1 are "." and ".."
 	last    conn.Entry    // that Readdirent returned
+	ino     uint64        // what was said to be the number of last; 0 once that is kept
+	plus    bool          // the entry before last was looked up: this is READDIRPLUS
+	out     fuse.DirEntry // what Readdirent returned, for go-fuse to copy
 }
 
 var (
@@ -64,7 +67,9 @@ func (d *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Err
 			return nil, d.n.errno("readdir", err)
 		}
 	}
-	de := &fuse.DirEntry{Mode: syscall.S_IFDIR, Off: uint64(d.next + 1), Name: "."}
+	d.keepPromise()
+	de := &d.out
+	*de = fuse.DirEntry{Mode: syscall.S_IFDIR, Off: uint64(d.next + 1), Name: "."}
 	switch i := d.next; i {
 	case 0:
 		de.Ino = d.n.StableAttr().Ino
@@ -83,24 +88,54 @@ func (d *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Err
 			return d.Readdirent(ctx)
 		}
 		d.last = e
-		de.Name, de.Mode, de.Ino = e.Name, fileType(e.Kind), d.n.promise(e.Name)
+		de.Name, de.Mode, de.Ino = e.Name, fileType(e.Kind), d.promise()
 	}
 	d.next++
 	return de, 0
 }
 
+// promise returns the inode number that last has, or will have when it is
+// looked up. In READDIRPLUS that is next: the promise need not be kept for later.
+func (d *dirHandle) promise() uint64 {
+	ino, ok := d.n.numberOf(d.last.Name)
+	if !ok {
+		ino = d.n.m.nextIno()
+		d.ino = ino
+	}
+	if !d.plus {
+		d.keepPromise()
+	}
+	d.plus = false
+	return ino
+}
+
+// keepPromise keeps the number of last for a lookup that comes later.
+func (d *dirHandle) keepPromise() {
+	if d.ino != 0 {
+		d.n.promise(d.last.Name, d.ino)
+		d.ino = 0
+	}
+}
+
 // Lookup is the lookup of READDIRPLUS for the entry that Readdirent returned:
-// the listing that it comes from can be looked up once it is complete.
+// it is answered from the same listing, also while that is still coming.
 func (d *dirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
-	if name != d.last.Name || d.reading == nil || !d.reading.Coming() {
+	d.plus = true
+	if name != d.last.Name || d.reading == nil {
+		return d.n.Lookup(ctx, name, out)
+	}
+	e, left, ok := d.reading.Now(d.last)
+	if !ok {
+		d.keepPromise()
 		return d.n.Lookup(ctx, name, out)
 	}
 	p, err := d.n.childPath(name)
 	if err != nil {
 		return nil, d.n.errno("lookup", err)
 	}
-	c := d.n.child(ctx, d.last)
-	d.n.m.fillEntry(p, d.last, c, d.n.m.tree.TTL(), out)
+	c := d.n.child(ctx, e, d.ino)
+	d.ino = 0
+	d.n.m.fillEntry(p, e, c, left, out)
 	return c, 0
 }
 
@@ -120,6 +155,7 @@ func (d *dirHandle) Releasedir(context.Context, uint32) {
 }
 
 func (d *dirHandle) close() {
+	d.keepPromise()
 	if d.reading != nil {
 		d.reading.Close()
 		d.reading = nil
@@ -160,7 +196,7 @@ func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.En
 			e.Mode, e.HasMode = goMode(mode), true
 		}
 	}
-	c := n.newChild(ctx, name, syscall.S_IFDIR)
+	c := n.newChild(ctx, name, 0, syscall.S_IFDIR)
 	n.m.fillEntry(p, e, c, n.m.left(p), out)
 	return c, 0
 }
@@ -258,7 +294,7 @@ func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.Entry
 	if err != nil {
 		return nil, n.errno("symlink", err)
 	}
-	c := n.newChild(ctx, name, syscall.S_IFLNK)
+	c := n.newChild(ctx, name, 0, syscall.S_IFLNK)
 	n.m.fillEntry(p, e, c, n.m.left(p), out)
 	return c, 0
 }

@@ -138,7 +138,7 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	if err != nil {
 		return nil, nil, 0, n.errno("create", err)
 	}
-	c := n.newChild(ctx, name, syscall.S_IFREG)
+	c := n.newChild(ctx, name, 0, syscall.S_IFREG)
 	n.m.fillEntry(p, e, c, n.m.left(p), out)
 	h, fuseFlags := c.Operations().(*node).handle(t, flags)
 	return c, h, fuseFlags, 0

@@ -82,43 +82,49 @@ func (n *node) childPath(name string) (string, error) {
 }
 
 // child returns the inode of e in the directory n: the one that the kernel
-// knows already if it is still of the same type.
-func (n *node) child(ctx context.Context, e conn.Entry) *gofs.Inode {
+// knows already if it is still of the same type. ino is the number of a new
+// one, 0: that which was promised, or the next.
+func (n *node) child(ctx context.Context, e conn.Entry, ino uint64) *gofs.Inode {
 	mode := fileType(e.Kind)
 	if c := n.GetChild(e.Name); c != nil && c.StableAttr().Mode == mode {
 		return c
 	}
-	return n.newChild(ctx, e.Name, mode)
+	return n.newChild(ctx, e.Name, ino, mode)
 }
 
-func (n *node) newChild(ctx context.Context, name string, mode uint32) *gofs.Inode {
+func (n *node) newChild(ctx context.Context, name string, ino uint64, mode uint32) *gofs.Inode {
 	n.mu.Lock()
-	ino, ok := n.inos[name]
+	promised, ok := n.inos[name]
 	delete(n.inos, name)
 	n.mu.Unlock()
-	if !ok {
+	switch {
+	case ok:
+		ino = promised
+	case ino == 0:
 		ino = n.m.nextIno()
 	}
 	return n.NewInode(ctx, &node{m: n.m, parent: n, name: name}, gofs.StableAttr{Mode: mode, Ino: ino})
 }
 
-// promise returns the inode number that name has, or will have when it is
-// looked up.
-func (n *node) promise(name string) uint64 {
+// numberOf returns the inode number that name has, or was promised.
+func (n *node) numberOf(name string) (ino uint64, ok bool) {
 	if c := n.GetChild(name); c != nil {
-		return c.StableAttr().Ino
+		return c.StableAttr().Ino, true
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	ino, ok := n.inos[name]
-	if !ok {
-		if n.inos == nil {
-			n.inos = make(map[string]uint64)
-		}
-		ino = n.m.nextIno()
-		n.inos[name] = ino
+	ino, ok = n.inos[name]
+	return ino, ok
+}
+
+// promise gives name the inode number ino as soon as it is looked up.
+func (n *node) promise(name string, ino uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.inos == nil {
+		n.inos = make(map[string]uint64)
 	}
-	return ino
+	n.inos[name] = ino
 }
 
 // fileType returns the S_IFMT bits for k. What the server does not tell is
@@ -149,7 +155,7 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 	if err != nil {
 		return nil, n.errno("lookup", err)
 	}
-	c := n.child(ctx, e)
+	c := n.child(ctx, e, 0)
 	n.m.fillEntry(p, e, c, n.m.left(p), out)
 	return c, 0
 }

@@ -2,7 +2,7 @@ package tree
 
 import (
 	"context"
-	"path"
+	"time"
 
 	"ftpfs/cache"
 	"ftpfs/conn"
@@ -15,6 +15,7 @@ type Reading struct {
 	dir      string
 	before   map[string]conn.Entry // what was shown in dir when the reading began
 	arrivals *cache.Arrivals       // nil: entries are all
+	all      *cache.Dir            // nil while arrivals is not
 	entries  cache.Entries
 	err      error // of the listing
 }
@@ -89,16 +90,35 @@ func (r *Reading) Entry(ctx context.Context, i int) (conn.Entry, bool, error) {
 	}
 	e := r.entries.At(i)
 	if r.arrivals != nil {
-		if shown, ok := r.t.shownAt(path.Join(r.dir, e.Name)); ok {
+		if shown, ok := r.t.shownOf(r.dir, e.Name); ok {
 			e = shown
 		}
 	}
 	return e, true, nil
 }
 
-// Coming tells whether entries are still coming, so that one that was returned
-// is as true as a listing made now, though it is not to be looked up yet.
-func (r *Reading) Coming() bool { return r.arrivals != nil && r.arrivals.Current() }
+// Now returns what is known by now of an entry that Entry returned, and for how
+// long that holds, as a lookup would; false if it must be looked up.
+func (r *Reading) Now(e conn.Entry) (now conn.Entry, left time.Duration, ok bool) {
+	all := r.all
+	if r.arrivals != nil {
+		if r.arrivals.Current() {
+			return e, r.t.TTL(), true // a listing that is coming is as good as one made now
+		}
+		all = r.arrivals.Dir()
+	}
+	d, ok := r.t.dirs.Peek(r.dir)
+	if !ok || d != all {
+		return e, 0, false
+	}
+	if left = r.t.ttl - d.Age(); left <= 0 {
+		return e, 0, false
+	}
+	if now, ok = r.t.shownOf(r.dir, e.Name); !ok {
+		now, ok = d.Lookup(e.Name)
+	}
+	return now, left, ok
+}
 
 // Close ends the reading.
 func (r *Reading) Close() {
@@ -131,6 +151,7 @@ func (r *Reading) more(ctx context.Context) error {
 // complete adds what is not among the entries yet.
 func (r *Reading) complete(all *cache.Dir) {
 	r.Close()
+	r.all = all
 	r.t.walk.entered(r.dir)
 	// What reached the server while it was being listed may be missing in the listing, and is not shown any more.
 	entries := r.t.overlaid(r.dir, all.Entries(), r.before)

@@ -49,8 +49,9 @@ func TestFirstEntriesOfLargeDirectory(t *testing.T) {
 		}
 		seen[e.Name] = true
 	}
-	if !r.Coming() {
-		t.Error("the rest is not coming")
+	first, _, _ := r.Entry(t.Context(), 0)
+	if e, left, ok := r.Now(first); !ok || e != first || left != tr.TTL() {
+		t.Errorf("of an entry of a listing that is coming, what is known is %+v for %v, %v", e, left, ok)
 	}
 	tr.Show("/d/new", conn.Entry{Kind: conn.KindFile, Size: 7})
 	goOn()
@@ -65,11 +66,21 @@ func TestFirstEntriesOfLargeDirectory(t *testing.T) {
 		}
 		seen[e.Name] = true
 	}
-	if n != many+1 || !seen["new"] || r.Coming() {
+	if n != many+1 || !seen["new"] {
 		t.Errorf("%d entries", n)
 	}
 	if e, err := tr.Lookup(t.Context(), "/d/file-01499"); err != nil || s.Count("MLSD") != 1 {
 		t.Errorf("%+v, %v, %d listings", e, err, s.Count("MLSD"))
+	}
+	changed := first
+	changed.Size = 99
+	tr.Put("/d/"+first.Name, changed)
+	if e, left, ok := r.Now(first); !ok || e != changed || left <= 0 || left > tr.TTL() {
+		t.Errorf("after a change, what is known is %+v for %v, %v", e, left, ok)
+	}
+	tr.Forget("/d")
+	if e, _, ok := r.Now(first); ok {
+		t.Errorf("of what is to be listed again, %+v is known", e)
 	}
 }
 
@@ -82,8 +93,9 @@ func TestChangeWhileListing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
+	first, _, _ := r.Entry(t.Context(), 0)
 	tr.Put("/d/file-00000", conn.Entry{Kind: conn.KindFile, Size: 99})
-	if r.Coming() {
+	if _, _, ok := r.Now(first); ok {
 		t.Error("what comes is taken for true")
 	}
 	goOn()

@@ -32,10 +32,13 @@ func (t *Tree) Hide(p string) {
 	}
 }
 
-func (t *Tree) shownAt(p string) (conn.Entry, bool) {
+func (t *Tree) shownAt(p string) (conn.Entry, bool) { return t.shownOf(path.Dir(p), path.Base(p)) }
+
+// shownOf is shownAt of name in dir.
+func (t *Tree) shownOf(dir, name string) (conn.Entry, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e, ok := t.shown[path.Dir(p)][path.Base(p)]
+	e, ok := t.shown[dir][name]
 	return e, ok
 }
 
