@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"os"
@@ -78,7 +79,7 @@ func (a *authority) write(t *testing.T, name string, key *ecdsa.PrivateKey, der 
 	}
 	text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
 	path := filepath.Join(a.dir, name)
-	must(t, os.WriteFile(path, text, 0o600))
+	must(t, os.WriteFile(path, text, 0o644))
 	return path
 }
 
@@ -102,7 +103,7 @@ func (a *authority) Sign(t *testing.T, name string, change func(*x509.Certificat
 }
 
 // tlsConf is what a server's configuration needs for explicit TLS with c, and
-// nothing else; implicit makes it implicit.
+// nothing else; implicit makes it implicit, which Pure-FTPd cannot.
 func tlsConf(k kind, c certificate, implicit bool) []string {
 	switch k {
 	case vsftpd:
@@ -114,6 +115,19 @@ func tlsConf(k kind, c certificate, implicit bool) []string {
 			conf = append(conf, "implicit_ssl=YES")
 		}
 		return conf
+	case pureftpd:
+		return []string{"--tls=3", "--certfile=" + c.File}
+	case pyftpdlib:
+		return []string{
+			"from pyftpdlib.handlers import TLS_FTPHandler",
+			"class Secret(Handler, TLS_FTPHandler):",
+			fmt.Sprintf("    certfile, implicit = %q, %q", c.File, map[bool]string{true: "yes"}[implicit]),
+			"    tls_control_required = tls_data_required = True",
+			"    def handle(self):",
+			"        if self.implicit: self.secure_connection(self.ssl_context)",
+			"        super().handle()",
+			"server.handler = Secret",
+		}
 	default:
 		conf := []string{
 			"LoadModule mod_tls.c", "TLSEngine on", "TLSRequired on",

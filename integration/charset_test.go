@@ -14,7 +14,7 @@ import (
 // TestCharset: names that the server has in a charset are shown in UTF-8, and
 // files are found and made by them. What is no character of it stays a name.
 func TestCharset(t *testing.T) {
-	for _, k := range allServers {
+	for _, k := range everyServer {
 		t.Run(string(k), func(t *testing.T) {
 			t.Parallel()
 			if k == pyftpdlib {

@@ -47,7 +47,7 @@ func TestConformance(t *testing.T) {
 		prepareCases(t, cases, root)
 		runCases(t, cases, root, root, nil)
 	})
-	for _, k := range allServers {
+	for _, k := range everyServer {
 		t.Run(string(k), func(t *testing.T) {
 			t.Parallel()
 			s, cases := startServer(t, k), conformanceCases()

@@ -27,6 +27,15 @@ var exceptions = map[kind]map[string]string{
 		"names-backslash":        "refuses names with `\\`",
 		"names-backslash-listed": "refuses names with `\\`",
 	},
+	inetutils: {
+		"cp-p":          noTimes,
+		"touch":         noTimes,
+		"tar":           noTimes,
+		"utimes":        noTimes,
+		"utimes-folder": noTimes,
+		"symlinks":      "follows a symlink to be removed: those to folders, and to nothing, stay",
+		"symlinks-rm":   "follows a symlink to be removed: those to folders, and to nothing, stay",
+	},
 	pyftpdlib: {
 		"utimes-folder":       "sets no times of folders: what sets one succeeds, and does nothing",
 		"names-latin1":        "knows only UTF-8 names",
@@ -35,6 +44,8 @@ var exceptions = map[kind]map[string]string{
 		"names-ff-listed":     "knows only UTF-8 names",
 	},
 }
+
+const noTimes = "sets no times: a file has that of its upload, and setting another is `EOPNOTSUPP`"
 
 // expected is the testing.TB of a case that is expected to fail: it keeps to
 // itself what a test would be told. FailNow must be called by the case's own

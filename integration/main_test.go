@@ -21,6 +21,7 @@ type suite struct {
 	proftpd   string
 	vsftpd    string
 	pureftpd  string
+	inetutils string
 	pyftpdlib string // the folder that has the package
 	python    string // what runs it
 	launcher  string // this test binary, for the roles below
@@ -156,6 +157,7 @@ func (s *suite) findServers() error {
 		{&s.proftpd, "FTPFS_TEST_PROFTPD", []string{"/usr/sbin/proftpd"}},
 		{&s.vsftpd, "FTPFS_TEST_VSFTPD", []string{unpacked + "/vsftpd/usr/sbin/vsftpd", "/usr/sbin/vsftpd"}},
 		{&s.pureftpd, "FTPFS_TEST_PUREFTPD", []string{unpacked + "/pure-ftpd/usr/sbin/pure-ftpd", "/usr/sbin/pure-ftpd"}},
+		{&s.inetutils, "FTPFS_TEST_INETUTILS", []string{unpacked + "/inetutils-ftpd/usr/sbin/ftpd", "/usr/sbin/ftpd"}},
 		{&s.pyftpdlib, "FTPFS_TEST_PYFTPDLIB", []string{unpacked + "/python3-pyftpdlib" + packages, packages}},
 		{&s.python, "FTPFS_TEST_PYTHON", []string{"/usr/bin/python3"}},
 	} {

@@ -18,6 +18,7 @@ func (s *server) configure(t *testing.T, more []string) {
 	s.account(t, "passwd", fmt.Sprintf("%s:x:%d:%[2]d::%s:/bin/sh", ftpUser, ftpUID, s.Served), 0o644)
 	s.account(t, "group", fmt.Sprintf("%s:x:%d:", ftpUser, ftpUID), 0o644)
 	s.account(t, "shadow", fmt.Sprintf("%s:%s:19000:0:99999:7:::", ftpUser, ftpPasswordHash), 0o600)
+	s.write(t, "services", 0o644, fmt.Sprintf("ftp %d/tcp", s.Port)) // inetutils' ftpd has no other way to be told its port
 	s.write(t, "pam.d/vsftpd", 0o644, "auth required pam_unix.so nodelay", "account required pam_unix.so", "session required pam_permit.so")
 	switch s.kind {
 	case proftpd:
@@ -29,6 +30,8 @@ func (s *server) configure(t *testing.T, more []string) {
 		s.argv = []string{the.vsftpd, filepath.Join(s.conf, "server.conf")}
 	case pureftpd:
 		s.argv = append(s.pureftpdArgs(), more...)
+	case inetutils:
+		s.argv = append([]string{the.inetutils, "--daemon", "--ipv4", "--umask=022", "--pidfile=" + s.conf + "/pid"}, more...)
 	case pyftpdlib:
 		s.write(t, "server.py", 0o644, append(append([]string{pyftpdlibScript}, more...), "server.serve_forever()")...)
 		s.argv = []string{the.python, "-I", filepath.Join(s.conf, "server.py"), the.pyftpdlib, fmt.Sprint(s.Port), s.Served,

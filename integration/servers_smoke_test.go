@@ -13,7 +13,7 @@ import (
 // The harness itself: a server comes up, its user is unprivileged, it can be
 // killed with its sessions and comes back on its port.
 func TestServers(t *testing.T) {
-	for _, k := range allServers {
+	for _, k := range everyServer {
 		t.Run(string(k), func(t *testing.T) {
 			s := startServer(t, k)
 			must(t, os.WriteFile(filepath.Join(s.Served, "hello"), []byte("hello\n"), 0o644))
@@ -29,7 +29,9 @@ func TestServers(t *testing.T) {
 				}
 				return nil
 			})
-			equal(t, "uploads in the log", fmt.Sprint(s.Uploads(t)[0]), "/up")
+			if k != inetutils { // it keeps no log of them
+				equal(t, "uploads in the log", fmt.Sprint(s.Uploads(t)[0]), "/up")
+			}
 			s.Kill()
 			shFails(t, "/", get+"/hello")
 			s.Start(t)

@@ -17,7 +17,7 @@ import (
 // folder after at most --dir-ttl, though that one knew better before.
 func TestTwoMounts(t *testing.T) {
 	const ttl = 2 * time.Second
-	for _, k := range allServers {
+	for _, k := range everyServer {
 		t.Run(string(k), func(t *testing.T) {
 			t.Parallel()
 			s := startServer(t, k)

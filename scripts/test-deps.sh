@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what `make test` needs beside Go: a C compiler for the race
-# detector, FUSE, the tools that the suites run, and four FTP servers. The
+# detector, FUSE, the tools that the suites run, and five FTP servers. The
 # servers' packages exclude one another, so all but ProFTPD are only unpacked,
 # into .cache/servers of this checkout.
 set -euo pipefail
@@ -11,7 +11,7 @@ scripts/need.sh \
   proftpd=proftpd-core /usr/lib/proftpd/mod_tls.so=proftpd-mod-crypto \
   mountpoint=util-linux mount=mount ip=iproute2 systemd-analyze=systemd ps=procps tar=tar sed=sed find=findutils \
   rsync=rsync vim=vim nano=nano sqlite3=sqlite3 unzip=unzip python3=python3 \
-  /usr/bin/pydoc3=python3
+  /usr/bin/pydoc3=python3 /usr/lib/python3/dist-packages/OpenSSL/__init__.py=python3-openssl
 
 # unpack PACKAGE FILE: unless .cache/servers/PACKAGE has the file.
 unpack() {
@@ -56,4 +56,6 @@ unpack vsftpd usr/sbin/vsftpd
 libraries vsftpd usr/sbin/vsftpd
 unpack pure-ftpd usr/sbin/pure-ftpd
 libraries pure-ftpd usr/sbin/pure-ftpd
+unpack inetutils-ftpd usr/sbin/ftpd
+libraries inetutils-ftpd usr/sbin/ftpd
 unpack python3-pyftpdlib usr/lib/python3/dist-packages/pyftpdlib/__init__.py
