@@ -268,6 +268,14 @@ func (c *Copy) OSFile() (*os.File, error) {
 	return os.Open(f.Name())
 }
 
+// FileID tells the file on disk that has the bytes from others: it changes
+// when the copy moves to a clone.
+func (c *Copy) FileID() uint64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.data.id
+}
+
 // ModTime returns when the file of the copy was last changed; zero if that
 // cannot be told.
 func (c *Copy) ModTime() time.Time {

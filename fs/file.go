@@ -78,18 +78,28 @@ func (n *node) handle(t *transfer.Handle, flags uint32) (gofs.FileHandle, uint32
 	h := &handle{n: n, dir: n.directory(), t: t, append: writes && flags&syscall.O_APPEND != 0}
 	n.m.watch.begin(h.dir)
 	want, file := cached, (*os.File)(nil)
-	if h.append {
+	switch {
+	case h.append:
 		want = direct
-	} else if !writes && !n.m.bypass.off.Load() {
-		if file = t.Backing(); file != nil {
-			want = passthrough
-		}
+	case n.m.bypass.off.Load() || flags&syscall.O_TRUNC != 0:
+	case !writes:
+		file = t.Backing()
+	case flags&syscall.O_ACCMODE == syscall.O_RDWR:
+		file = t.BackingToWrite()
+	}
+	if file != nil {
+		want = passthrough
 	}
 	keep := n.choose(h, want)
-	switch h.mode {
-	case passthrough:
+	if h.mode == passthrough {
 		return &backed{h, file}, 0
-	case passthroughDirect:
+	}
+	if writes && file != nil {
+		file.Close()
+		file = nil
+		t.Unback()
+	}
+	if h.mode == passthroughDirect {
 		if writes {
 			t.Expose()
 		}
@@ -110,16 +120,16 @@ func (n *node) handle(t *transfer.Handle, flags uint32) (gofs.FileHandle, uint32
 // choose sets the mode of h, for which want would be best, and tells whether
 // the page cache holds what it reads. From here on go-fuse must have its turn (see backings).
 func (n *node) choose(h *handle, want openMode) (keep bool) {
-	content := h.t.Content()
+	content, inode := h.t.Content(), h.t.Inode()
 	n.m.backings.step.Lock()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if want == passthrough && n.modes.backed() && n.backing != content {
-		want = direct // the kernel would read another version
+	if want == passthrough && n.modes.backed() && n.backing != inode {
+		want = direct // the kernel would read another version, or write one
 	}
 	h.mode = n.modes.choose(want)
 	if h.mode == passthrough {
-		n.backing = content
+		n.backing = inode
 	}
 	keep = h.mode == cached && content != nil && content == n.content
 	n.content = nil

@@ -34,7 +34,9 @@ type mounted struct {
 	pool *conn.Pool
 	tree *tree.Tree
 	m    *transfer.Manager
-	puts int // files put on the server, each with a time of its own
+
+	store *cache.Store
+	puts  int // files put on the server, each with a time of its own
 }
 
 // mount mounts an empty server until the test ends. Its root is known to be
@@ -61,6 +63,7 @@ func mountWith(t *testing.T, o fs.Options) *mounted {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.store = store
 	if r.m, err = transfer.New(pool, r.tree, store, transfer.Options{}); err != nil {
 		t.Fatal(err)
 	}
@@ -131,12 +134,18 @@ func (p *program) expect(want string) {
 	}
 }
 
-// end gives the program a line and waits for its end.
-func (p *program) end() {
+// say gives the program a line.
+func (p *program) say() {
 	p.Helper()
 	if _, err := io.WriteString(p.in, "\n"); err != nil {
 		p.Error(err)
 	}
+}
+
+// end gives the program a line and waits for its end.
+func (p *program) end() {
+	p.Helper()
+	p.say()
 	if _, err := io.Copy(io.Discard, p.out); err != nil {
 		p.Error(err)
 	}

@@ -30,7 +30,7 @@ type node struct {
 	mu      sync.Mutex
 	modes   openModes         // guarded by mu
 	told    stamp             // of a file: what the kernel was told last; guarded by mu
-	backing any               // what the kernel reads by itself, as transfer.Handle.Content tells, while modes has such opens; guarded by mu
+	backing any               // what the kernel reads by itself, as transfer.Handle.Inode tells, while modes has such opens; guarded by mu
 	content any               // what the page cache holds, as transfer.Handle.Content tells; guarded by mu
 	inos    map[string]uint64 // of a directory: numbers promised by READDIR to names not looked up yet; guarded by mu
 }

@@ -65,6 +65,7 @@ func (m *Manager) Chmod(ctx context.Context, p string, mode fs.FileMode) error {
 func (f *File) later(set func()) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.lookLocked()
 	if !f.dirty {
 		return false
 	}

@@ -1,18 +1,27 @@
 package transfer
 
 import (
+	"errors"
+	"io/fs"
 	"os"
+	"time"
 
 	"ftpfs/cache"
+	"ftpfs/conn"
 )
 
 // Backing opens the local copy that the handle reads, for the kernel to read
 // it without us: if all of it is here, as the server has confirmed it, and
 // nothing in it waits for an upload. The caller closes the file; nil if there is none.
 func (h *Handle) Backing() *os.File {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	return h.backingLocked()
+}
+
+func (h *Handle) backingLocked() *os.File {
 	f := h.f
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.lookLocked()
 	c, ok := f.hereLocked()
 	if !ok || h.copy != nil && h.copy != c || f.dirty || f.unlinked || f.unsure || len(f.streams) > 0 || !c.Complete() {
 		return nil
@@ -28,6 +37,74 @@ func (h *Handle) Backing() *os.File {
 	return file
 }
 
+// BackingToWrite is Backing for the kernel to write the copy, too: until
+// Release, or Unback if it does not. What it writes we find when somebody asks, at
+// the latest at Flush. nil also where a crash could lose that (cache.Store.Expose).
+func (h *Handle) BackingToWrite() *os.File {
+	f := h.f
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	file := h.backingLocked()
+	if file == nil {
+		return nil
+	}
+	ok, err := f.store.Expose(f.path, h.copy)
+	if err != nil {
+		f.m.log.Info("the kernel cannot write a copy by itself", "path", f.path, "error", err)
+	}
+	if !ok {
+		file.Close()
+		return nil
+	}
+	h.bound = h.copy.Retain()
+	return file
+}
+
+// Unback takes BackingToWrite back. The caller has closed the file.
+func (h *Handle) Unback() {
+	h.f.mu.Lock()
+	done := h.unbindLocked()
+	h.f.mu.Unlock()
+	done()
+}
+
+// unbindLocked ends that the kernel writes the copy for h. done is to be
+// called without locks: it can move what nobody else wants to the recovery folder.
+func (h *Handle) unbindLocked() (done func()) {
+	c := h.bound
+	if c == nil {
+		return func() {}
+	}
+	h.bound = nil
+	log := func(err error) {
+		if err != nil && !errors.Is(err, fs.ErrClosed) {
+			h.f.m.log.Warn("the journal cannot be written", "path", h.f.path, "error", err)
+		}
+	}
+	log(c.Store().Cover(c))
+	for w := range h.f.writers {
+		if w.exposed && w.copy == c {
+			w.seen = c.ModTime() // not what Cover changed
+		}
+	}
+	return func() { log(c.Close()) }
+}
+
+// Inode identifies the file on disk that the handle reads, as Content does
+// its bytes: who keeps that open goes on with it when the copy moves to another. Nil if there is none.
+func (h *Handle) Inode() any {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if h.f.copy == nil {
+		return nil
+	}
+	type inode struct {
+		copy *cache.Copy
+		file uint64
+	}
+	return inode{h.f.copy, h.f.copy.FileID()}
+}
+
 // Expose says that the kernel may let the program map the file of the copy,
 // which another handle reads without us, and write there without our knowing.
 func (h *Handle) Expose() {
@@ -39,10 +116,21 @@ func (h *Handle) Expose() {
 	}
 }
 
-// lookLocked marks what was written into an exposed copy unseen.
+// lookLocked takes note of what the kernel has written for h. What it has
+// written into a copy whose version the server no longer has is lost to h.
 func (h *Handle) lookLocked() error {
-	f := h.f
-	if !h.exposed || h.copy == nil || h.copy != f.copy {
+	f, c := h.f, h.bound
+	switch {
+	case c != nil && c != f.copy:
+		saw, err := c.Look()
+		if saw && h.lost == nil {
+			h.lost = &conn.Error{Op: "write", Path: f.path, Outcome: conn.Refused, Err: conn.ErrConflict}
+		}
+		return err
+	case f.copy != nil && f.copy.Exposed():
+		f.lookLocked()
+		return nil
+	case !h.exposed || h.copy == nil || h.copy != f.copy:
 		return nil
 	}
 	at := h.copy.ModTime()
@@ -55,4 +143,37 @@ func (h *Handle) lookLocked() error {
 		c.Touch()
 		return nil
 	})
+}
+
+// lookLocked takes note of what the kernel has written into the copy by itself.
+func (f *File) lookLocked() {
+	if f.copy == nil {
+		return
+	}
+	saw, err := f.copy.Look()
+	if err != nil && !errors.Is(err, fs.ErrClosed) {
+		f.m.log.Warn("a local copy cannot be looked at", "path", f.path, "error", err)
+	}
+	if !saw {
+		return
+	}
+	f.disorderLocked()
+	f.changedLocked(0)
+	if err := f.dirtyLocked(f.copy); err != nil {
+		f.m.log.Warn("the journal cannot be written", "path", f.path, "error", err)
+		f.dirty = true
+	}
+	f.emptied = false
+	f.mtime = f.copy.ModTime().Truncate(time.Second)
+	f.attributeLocked()
+}
+
+// attributeLocked makes what is in the copy now the changes of all handles
+// through which the kernel can have made them.
+func (f *File) attributeLocked() {
+	for w := range f.writers {
+		if w.bound != nil && w.bound == f.copy && f.dirty {
+			w.gen = f.copy.Generation()
+		}
+	}
 }

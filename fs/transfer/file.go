@@ -72,6 +72,7 @@ func newFile(m *Manager, p string, s *cache.Store) *File {
 // begin sets f up as a file that was just created; fresh: that there was none
 // was known a second ago; local: it stays here. f.mu is held.
 func (f *File) begin(e conn.Entry, onServer, fresh, local bool) {
+	f.lookLocked()
 	if f.dirty {
 		return // somebody else created it at the same time
 	}
@@ -87,6 +88,7 @@ func (f *File) begin(e conn.Entry, onServer, fresh, local bool) {
 // meet tells f what the server said of it at the time known, when seen uploads
 // had ended. f.mu is held.
 func (f *File) meet(e conn.Entry, known time.Time, seen uint64) {
+	f.lookLocked()
 	if f.dirty || f.sentSeq > seen {
 		return // ours counts until it is uploaded, and e is older than an upload
 	}
@@ -190,6 +192,7 @@ func (f *File) contentOf(h *Handle) (*cache.Copy, error) {
 }
 
 func (f *File) attrLocked() Attr {
+	f.lookLocked()
 	a := Attr{Size: f.entry.Size, Time: f.entry.Time, Mode: f.entry.Mode, HasMode: f.entry.HasMode, Unlinked: f.unlinked}
 	if f.copy != nil {
 		a.Size = f.copy.Size()
@@ -215,6 +218,7 @@ func (f *File) changeLocked(h *Handle, off func(c *cache.Copy) int64, fn func(c 
 	if h.lost != nil {
 		return h.lost
 	}
+	f.lookLocked()
 	c, err := f.contentOf(h)
 	if err != nil {
 		return err
@@ -225,7 +229,10 @@ func (f *File) changeLocked(h *Handle, off func(c *cache.Copy) int64, fn func(c 
 	}
 	f.emptied = false
 	f.mtime = now()
-	defer func() { h.gen = c.Generation() }()
+	defer func() {
+		h.gen = c.Generation()
+		f.attributeLocked()
+	}()
 	return fn(c)
 }
 

@@ -21,7 +21,8 @@ type Handle struct {
 	sent    bool        // a Flush of it has uploaded; guarded by f.mu
 	copy    *cache.Copy // that it has read or written; guarded by f.mu
 	leaving bool        // a descriptor was closed, and nothing was read since; guarded by f.mu
-	exposed bool        // programs can write into the copy unseen; guarded by f.mu
+	bound   *cache.Copy // that the kernel writes for it by itself; nil: none; guarded by f.mu
+	exposed bool        // programs can write into the copy unseen, through maps; guarded by f.mu
 	seen    time.Time   // the local modification time of the copy, as far as what was written is known; guarded by f.mu
 	lost    error       // what was written through it is in the recovery folder, for this reason; guarded by f.mu
 }
@@ -210,6 +211,7 @@ func (h *Handle) Release() {
 	if err := h.lookLocked(); err != nil {
 		f.m.log.Warn("what was written to a file cannot be uploaded", "path", f.path, "error", err)
 	}
+	unbound := h.unbindLocked() // before a version is sealed: that costs no clone then
 	if h.write {
 		delete(f.writers, h)
 	}
@@ -219,6 +221,7 @@ func (h *Handle) Release() {
 	}
 	f.mu.Unlock()
 	f.m.mu.Unlock()
+	unbound()
 	f.m.drop(f)
 }
 

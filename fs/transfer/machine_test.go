@@ -18,7 +18,7 @@ import (
 
 // action is one step of a program, or of what goes wrong around it.
 type action struct {
-	Op       string // save, append, patch, rename, remove, fault, outage, drain or remount
+	Op       string // save, append, patch, unseen, rename, remove, fault, outage, drain or remount
 	Name, To string
 	Size     int
 	Fault    int // index into machineFaults
@@ -46,7 +46,7 @@ var machineFaults = []func() ftptest.Fault{
 func drawAction(t *rapid.T) action {
 	names := rapid.SampledFrom([]string{"a", "b", "c"})
 	return action{
-		Op: rapid.SampledFrom([]string{"save", "save", "append", "append", "patch", "rename", "remove",
+		Op: rapid.SampledFrom([]string{"save", "save", "append", "append", "patch", "unseen", "unseen", "rename", "remove",
 			"fault", "fault", "outage", "drain", "remount"}).Draw(t, "op"),
 		Name: names.Draw(t, "name"), To: names.Draw(t, "to"),
 		Size:  rapid.SampledFrom([]int{1, 5000, 5 << 20}).Draw(t, "size"),
@@ -55,7 +55,7 @@ func drawAction(t *rapid.T) action {
 }
 
 // machineTally counts over all runs.
-type machineTally struct{ runs, faults, files, bytes, lost int }
+type machineTally struct{ runs, faults, files, unseen, bytes, lost int }
 
 // machine does the actions on a mount and in a local folder, the model.
 type machine struct {
@@ -120,6 +120,14 @@ func (m *machine) do(a action) {
 			off := len(old) / 2
 			return append(append(bytes.Clone(old[:off]), b...), old[min(len(old), off+len(b)):]...)
 		}, func(h *transfer.Handle, old []byte) error { return writeAll(h, b, int64(len(old)/2)) })
+	case "unseen":
+		b := m.content(min(a.Size, 100))
+		m.write(a, func(old []byte) []byte {
+			off := len(old) - min(len(old), len(b)/2)
+			return append(append(bytes.Clone(old[:off]), b...), b...)
+		}, func(h *transfer.Handle, old []byte) error {
+			return m.writeUnseen(h, b, int64(len(old)-min(len(old), len(b)/2)))
+		})
 	case "rename", "remove":
 		m.changeName(a)
 	case "fault":
@@ -241,6 +249,29 @@ func writeAll(h *transfer.Handle, b []byte, off int64) error {
 	return nil
 }
 
+// writeUnseen writes b twice as the kernel does, if that can be. A descriptor
+// is closed in between.
+func (m *machine) writeUnseen(h *transfer.Handle, b []byte, off int64) error {
+	write := func(off int64) error { return writeAll(h, b, off) }
+	if file := h.BackingToWrite(); file != nil {
+		defer file.Close()
+		kernel, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", file.Fd()), os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		defer kernel.Close()
+		m.tally.unseen++
+		write = func(off int64) error { return errOf(kernel.WriteAt(b, off)) }
+	}
+	if err := write(off); err != nil {
+		return err
+	}
+	_ = h.Flush(m.Context())
+	return write(off + int64(len(b)))
+}
+
+func errOf(_ int, err error) error { return err }
+
 // Whatever breaks, what close called safe, and what it could not send, is on
 // the server in the end, whole, and nothing else is: as in a local folder.
 func TestWritesAsInALocalFolder(t *testing.T) {
@@ -270,5 +301,5 @@ func TestWritesAsInALocalFolder(t *testing.T) {
 			rt.Fatal(wrong)
 		}
 	})
-	t.Logf("runs %d, faults tried %d, files written %d, bytes written %d, bytes lost %d", tally.runs, tally.faults, tally.files, tally.bytes, tally.lost)
+	t.Logf("runs %d, faults tried %d, files written %d (%d of them as the kernel does), bytes written %d, bytes lost %d", tally.runs, tally.faults, tally.files, tally.unseen, tally.bytes, tally.lost)
 }

@@ -396,7 +396,8 @@ func (m *Manager) Local(p string) (a Attr, ok bool) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.attrLocked(), f.dirty
+	a = f.attrLocked() // which may find out that f is dirty
+	return a, f.dirty
 }
 
 // file returns the File at p, or nil.

@@ -250,6 +250,7 @@ func (f *File) stopRetryLocked() {
 
 // sealLocked puts the copy as it is now into the journal.
 func (f *File) sealLocked() error {
+	f.lookLocked()
 	a := cache.Attrs{Base: conn.Version{State: conn.Absent}, Time: f.mtime, Mode: f.mode, SetMode: f.withMode, Local: f.local}
 	if f.onServer {
 		a.Base = f.entry.Version()
@@ -265,6 +266,7 @@ func (f *File) sealLocked() error {
 	f.tail.sealed = tail
 	f.tail.after = math.MaxInt64
 	f.sealed, f.sealedGen, f.sealedAt, f.asked = s, f.copy.Generation(), time.Now(), false
+	f.attributeLocked() // it has what came after the look, too
 	return nil
 }
 
@@ -425,6 +427,7 @@ func (f *File) refused(p string, s *cache.Sealed, j *job, cause error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.lookLocked()
 	if f.copy.Generation() == j.gen {
 		f.forgetChangesLocked()
 	}
