@@ -50,8 +50,11 @@ type File interface {
 	// SetModTime sets that time.
 	SetModTime(t time.Time) error
 	// WriteBack begins to write what is in memory only, so that the next store
-	// through a map changes ModTime again. errors.ErrUnsupported where it would not.
+	// through a map changes ModTime again, if TellsMaps.
 	WriteBack() error
+	// TellsMaps reports whether the first store through a map to a page that is
+	// not waiting to be written changes ModTime.
+	TellsMaps() bool
 	// Bytes returns how much the file takes on the disk; holes are free.
 	Bytes() (int64, error)
 	// Punch makes a hole of n bytes at off, which then reads as zeros and takes

@@ -20,9 +20,8 @@ func quiet() time.Time { return time.Unix(1, 0) }
 
 // Expose allows others, who have the file of c open, to write into it unseen
 // until Cover is called. It tells whether that can be: all bytes are here and
-// no sealed version shares the file, there are no unsealed changes, c is not
-// larger than MaxExposed, and the file system notes the time of what is written through maps. What
-// they write belongs to path; a crash moves it to the recovery folder, as after
+// no sealed version shares the file, there are no unsealed changes, c is not larger than MaxExposed, and the file system notes the time of stores through
+// maps. What they write belongs to path; a crash moves it to the recovery folder, as after
 // Dirty. A version that is sealed meanwhile gets a clone, and the copy keeps its file.
 func (s *Store) Expose(path string, c *Copy) (bool, error) {
 	c.mu.Lock()
@@ -35,9 +34,7 @@ func (s *Store) Expose(path string, c *Copy) (bool, error) {
 	case c.size.Load() > MaxExposed || d.protected.Load() > 0 || !c.wholeLocked():
 		return false, nil
 	}
-	if err := d.hush(); errors.Is(err, errors.ErrUnsupported) {
-		return false, nil
-	} else if err != nil {
+	if ok, err := d.beQuiet(); !ok || err != nil {
 		return false, err
 	}
 	if ok, err := s.watch(path, c); !ok || err != nil {
@@ -164,7 +161,10 @@ func (s *Store) alert(d *data) error {
 // returned. From then on whatever is written into d shows in its time.
 func (d *data) cloneQuiet(to *data) (size int64, err error) {
 	for try := 1; ; try++ {
-		if err := d.hush(); err != nil {
+		if _, err := d.beQuiet(); err != nil {
+			return 0, err
+		}
+		if err := d.writeBack(); err != nil {
 			return 0, err
 		}
 		if size, _, err = d.measure(); err != nil {
@@ -183,22 +183,29 @@ func (d *data) cloneQuiet(to *data) (size int64, err error) {
 	}
 }
 
-// hush gives the file the time quiet, and makes sure that also a store
-// through a map will change that: the kernel must see the first one to each page, so that none
-// may be waiting to be written. errors.ErrUnsupported: it cannot be sure.
-func (d *data) hush() error {
+// beQuiet gives the file the time quiet, and reports whether that tells of all
+// that is written from then on: of stores through maps to pages that are not
+// waiting to be written.
+func (d *data) beQuiet() (tells bool, err error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.file == nil {
+		return false, fs.ErrClosed
+	}
+	return d.file.TellsMaps(), d.file.SetModTime(quiet())
+}
+
+// writeBack has no page of the file wait to be written any more.
+func (d *data) writeBack() error {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	if d.file == nil {
 		return fs.ErrClosed
 	}
-	if err := d.file.SetModTime(quiet()); err != nil {
-		return err
-	}
 	return d.file.WriteBack()
 }
 
-// rouse makes the file look as written again, after hush.
+// rouse makes the file look as written again, after beQuiet.
 func (d *data) rouse() error {
 	d.mu.RLock()
 	defer d.mu.RUnlock()

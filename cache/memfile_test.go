@@ -148,6 +148,8 @@ func (f *memFile) WriteBack() error {
 	return err
 }
 
+func (f *memFile) TellsMaps() bool { return true }
+
 func (f *memFile) Bytes() (int64, error) { return f.Size() }
 
 func (f *memFile) Punch(off, n int64) error {

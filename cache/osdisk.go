@@ -95,6 +95,7 @@ func (f osFile) SetModTime(t time.Time) error {
 }
 
 func (f osFile) WriteBack() error { return writeBack(f.File) }
+func (f osFile) TellsMaps() bool  { return tellsMaps(f.File) }
 
 // Bytes counts st_blocks, whose unit is 512 bytes on every Unix we run on.
 func (f osFile) Bytes() (int64, error) {

@@ -47,16 +47,17 @@ func copySparse(dst, src *os.File, n int64) error {
 }
 
 // writeBack begins to write the dirty pages. Each is read-only in maps from
-// then on, so that the kernel sees the next store to it and sets the time; tmpfs never does.
+// then on, so that the kernel sees the next store to it and sets the time.
 func writeBack(f *os.File) error {
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
-		return err
-	}
-	if t := uint32(st.Type); t == unix.TMPFS_MAGIC || t == unix.RAMFS_MAGIC {
-		return errors.ErrUnsupported
-	}
 	return unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WAIT_BEFORE|unix.SYNC_FILE_RANGE_WRITE)
+}
+
+// tellsMaps is false of file systems that have no pages to write.
+func tellsMaps(f *os.File) bool {
+	var st unix.Statfs_t
+	err := unix.Fstatfs(int(f.Fd()), &st)
+	t := uint32(st.Type)
+	return err == nil && t != unix.TMPFS_MAGIC && t != unix.RAMFS_MAGIC
 }
 
 // punch gives the blocks of a range back to the file system.

@@ -33,5 +33,8 @@ func copySparse(dst, src *os.File, n int64) error { return copyRange(dst, src, 0
 // writeBack waits for the disk, too.
 func writeBack(f *os.File) error { return f.Sync() }
 
+// tellsMaps is only known of Linux.
+func tellsMaps(*os.File) bool { return false }
+
 // punch is only known on Linux.
 func punch(_ *os.File, _, _ int64) error { return errors.ErrUnsupported }

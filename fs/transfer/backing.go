@@ -44,6 +44,11 @@ func (h *Handle) BackingToWrite() *os.File {
 	f := h.f
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	for w := range f.writers {
+		if w.exposed { // it can have a map of which Expose knows nothing
+			return nil
+		}
+	}
 	file := h.backingLocked()
 	if file == nil {
 		return nil
