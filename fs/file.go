@@ -51,7 +51,7 @@ func (n *node) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32,
 		return nil, 0, n.errno("open", err)
 	}
 	n.correct(t.Attr())
-	h, fuseFlags := n.handle(t, flags)
+	h, fuseFlags := n.handle(ctx, t, flags)
 	return h, fuseFlags, 0
 }
 
@@ -73,7 +73,7 @@ func (n *node) correct(a transfer.Attr) {
 // handle returns the FUSE side of an open file and its open flags: the kernel
 // reads a copy that is complete by itself, else the page cache is kept if it
 // holds the bytes that the handle reads.
-func (n *node) handle(t *transfer.Handle, flags uint32) (gofs.FileHandle, uint32) {
+func (n *node) handle(ctx context.Context, t *transfer.Handle, flags uint32) (gofs.FileHandle, uint32) {
 	writes := flags&syscall.O_ACCMODE != syscall.O_RDONLY
 	h := &handle{n: n, dir: n.directory(), t: t, append: writes && flags&syscall.O_APPEND != 0}
 	n.m.watch.begin(h.dir)
@@ -85,7 +85,7 @@ func (n *node) handle(t *transfer.Handle, flags uint32) (gofs.FileHandle, uint32
 	case !writes:
 		file = t.Backing()
 	case flags&syscall.O_ACCMODE == syscall.O_RDWR:
-		file = t.BackingToWrite()
+		file = t.BackingToWrite(ctx)
 	}
 	if file != nil {
 		want = passthrough
@@ -150,7 +150,7 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	}
 	c := n.newChild(ctx, name, 0, syscall.S_IFREG)
 	n.m.fillEntry(p, e, c, n.m.left(p), out)
-	h, fuseFlags := c.Operations().(*node).handle(t, flags)
+	h, fuseFlags := c.Operations().(*node).handle(ctx, t, flags)
 	return c, h, fuseFlags, 0
 }
 

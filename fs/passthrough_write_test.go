@@ -3,6 +3,7 @@ package fs_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +63,32 @@ os.close(a)
 	q.reads()
 	if r.sh("cat f"); q.reads() != 0 {
 		t.Error("the copy is read through us")
+	}
+}
+
+// A copy of a file that has just changed is not trusted; who opens it to
+// change it has it fetched again, and the kernel writes it all the same.
+func TestKernelWritesCopiesOfYoungFiles(t *testing.T) {
+	r, q := bypassing(t)
+	for _, name := range []string{"read", "not read"} {
+		if err := os.WriteFile(filepath.Join(r.srv.Root, name), []byte("the first version"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.tree.ForgetAll()
+	r.sh("cat read")
+	r.srv.ResetLog()
+	for name, want := range map[string]struct{ retr, writes int }{"read": {1, 0}, "not read": {1, 1}} {
+		q.writes()
+		r.srv.ResetLog()
+		r.run("python3", "-c", "import os, sys\na = os.open(sys.argv[1], os.O_RDWR)\nos.pwrite(a, b'THE', 0)\nos.close(a)", name)
+		if n := q.writes(); n != want.writes {
+			t.Errorf("%s: %d WRITE, want %d", name, n, want.writes)
+		}
+		if n := r.srv.Count("RETR"); n != want.retr {
+			t.Errorf("%s: %d RETR, want %d", name, n, want.retr)
+		}
+		r.has(name, "THE first version")
 	}
 }
 

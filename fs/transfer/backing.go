@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -37,11 +38,23 @@ func (h *Handle) backingLocked() *os.File {
 	return file
 }
 
+// againWithin is how long an open waits for a copy that was here just now.
+const againWithin = 2 * time.Second
+
 // BackingToWrite is Backing for the kernel to write the copy, too: until
 // Release, or Unback if it does not. What it writes we find when somebody asks, at
 // the latest at Flush. nil also where a crash could lose that (cache.Store.Expose).
-func (h *Handle) BackingToWrite() *os.File {
+// A copy that was here whole, and not kept for its youth, is fetched again
+// first: it is going to be needed whole, and the kernel cannot begin in the middle.
+func (h *Handle) BackingToWrite(ctx context.Context) *os.File {
 	f := h.f
+	if f.wasWhole() {
+		ctx, cancel := context.WithTimeout(ctx, againWithin)
+		defer cancel()
+		if f.needAll(ctx, 0, h.Attr().Size, conn.Transfer) == nil {
+			f.awaitStreams(ctx)
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for w := range f.writers {
@@ -63,6 +76,36 @@ func (h *Handle) BackingToWrite() *os.File {
 	}
 	h.bound = h.copy.Retain()
 	return file
+}
+
+// youngLocked notes that version v of p was here whole.
+func (m *Manager) youngLocked(p string, v conn.Version) {
+	const most = 64
+	if len(m.young) >= most {
+		clear(m.young) // it is only about time
+	}
+	m.young[p] = v
+}
+
+// wasWhole tells whether a copy of the version of f was here whole when f was
+// closed, and is to be fetched again.
+func (f *File) wasWhole() bool {
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	v, ok := f.m.young[f.path]
+	delete(f.m.young, f.path)
+	return ok && f.copy == nil && f.onServer && v.Same(f.entry.Version()) && v.Size <= cache.MaxExposed
+}
+
+// awaitStreams waits until the server has confirmed what was fetched.
+func (f *File) awaitStreams(ctx context.Context) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for len(f.streams) > 0 && ctx.Err() == nil {
+		f.sleepLocked(ctx, time.Now().Add(againWithin))
+	}
 }
 
 // Unback takes BackingToWrite back. The caller has closed the file.

@@ -113,7 +113,8 @@ func (f *File) discardLocked() {
 	f.thrown, f.why, f.unsure = nil, nil, false
 }
 
-// parkLocked gives the copy of a file that is done with to the cache.
+// parkLocked gives the copy of a file that is done with to the cache. The
+// caller holds Manager.mu, too.
 func (f *File) parkLocked() {
 	c := f.copy
 	f.copy = nil
@@ -125,6 +126,8 @@ func (f *File) parkLocked() {
 		ours, racy := c.Generation() > 0, f.racyLocked()
 		if ours || !racy {
 			f.store.Keep(f.path, f.entry.Version(), racy, c)
+		} else if c.Complete() {
+			f.m.youngLocked(f.path, f.entry.Version())
 		}
 		c.Close()
 	}

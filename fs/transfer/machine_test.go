@@ -253,7 +253,7 @@ func writeAll(h *transfer.Handle, b []byte, off int64) error {
 // is closed in between.
 func (m *machine) writeUnseen(h *transfer.Handle, b []byte, off int64) error {
 	write := func(off int64) error { return writeAll(h, b, off) }
-	if file := h.BackingToWrite(); file != nil {
+	if file := h.BackingToWrite(m.Context()); file != nil {
 		defer file.Close()
 		kernel, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", file.Fd()), os.O_RDWR, 0)
 		if err != nil {
