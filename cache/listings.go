@@ -219,6 +219,17 @@ func (l *Listings) Change(dir string, fn func(*Dir)) {
 	l.evictLocked()
 }
 
+// PutEmpty stores that dir is empty, as a new one is, and makes a load under
+// way stale.
+func (l *Listings) PutEmpty(dir string) {
+	d := newDir(conn.Listing{Complete: true}, Entries{})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.flights, dir)
+	l.dropLocked(dir)
+	l.storeLocked(dir, d)
+}
+
 // Forget drops the listing of dir and makes a load under way stale.
 func (l *Listings) Forget(dir string) {
 	l.mu.Lock()

@@ -35,6 +35,7 @@ func (s *fakeSession) Symlink(context.Context, string, string) error     { retur
 func (s *fakeSession) Space(context.Context, string) (int64, error)      { return 0, nil }
 func (s *fakeSession) Rename(context.Context, string, string) error      { return nil }
 func (s *fakeSession) Mkdir(context.Context, string) error               { return nil }
+func (s *fakeSession) RefusesMade() bool                                 { return false }
 func (s *fakeSession) Chmod(context.Context, string, fs.FileMode) error  { return nil }
 func (s *fakeSession) SetTime(context.Context, string, time.Time) error  { return nil }
 func (s *fakeSession) StatBatch(context.Context, []string) ([]StatResult, error) {

@@ -86,6 +86,10 @@ type Session interface {
 	// Mkdir creates a directory. ErrExist, ErrNotExist, ErrPermission.
 	Mkdir(ctx context.Context, path string) error
 
+	// RefusesMade reports whether Mkdir is known to refuse what exists already,
+	// so that a directory which it made is empty. It costs no round trip.
+	RefusesMade() bool
+
 	// Symlink makes path a symlink to target, an absolute path.
 	// errors.ErrUnsupported where the server cannot.
 	Symlink(ctx context.Context, target, path string) error

@@ -19,6 +19,8 @@ type product struct {
 	shallow    bool // a path that is too long for a command ends the session, also as the current directory: 421 Path too long
 	inOrder    bool // it takes the login in one packet, and answers what comes with it in order
 	manners    wire.Manners
+
+	refusesMade bool // MKD of a directory that is there: goftp.io's answers 257
 }
 
 // productOf recognizes a server by its greeting. BSD's ftpd splits commands of
@@ -48,6 +50,7 @@ func productOf(greeting wire.Reply) product {
 		"ftpfs ftp server": {inOrder: true, manners: ordered(508), namesLinks: true}, // ours, of the demo
 	} {
 		if strings.Contains(text, name) {
+			p.refusesMade = true
 			return p
 		}
 	}

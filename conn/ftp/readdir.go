@@ -36,14 +36,10 @@ func (s *session) list(dir string, early func([]conn.Entry)) (conn.Listing, erro
 				return conn.Listing{}, err
 			}
 		}
-		mlsdEarly := early
-		if !s.mlsdNamesLinks() {
-			mlsdEarly = nil // an entry may turn out to be a link
-		}
-		l, err := s.fetch("MLSD", dir, "MLSD "+dir, parseMLSD, mlsdEarly)
+		l, there, err := s.mlsd(dir, early)
 		_, last := s.ctl.Last()
 		switch {
-		case err == nil && l.Len() == 0:
+		case err == nil && l.Len() == 0 && !there:
 			// Some servers say of a missing directory that it is empty.
 			if err := s.visit(dir); err != nil {
 				return conn.Listing{}, err
@@ -57,6 +53,20 @@ func (s *session) list(dir string, early func([]conn.Entry)) (conn.Listing, erro
 		s.log.Info("the server offers MLSD but does not know it; using LIST")
 	}
 	return s.listThere(dir, early)
+}
+
+// mlsd reads a directory by MLSD. there says that the listing names the
+// directory itself, or the one above: it exists, however empty it is.
+func (s *session) mlsd(dir string, early func([]conn.Entry)) (l conn.Listing, there bool, err error) {
+	if !s.mlsdNamesLinks() {
+		early = nil // an entry may turn out to be a link
+	}
+	l, err = s.fetch("MLSD", dir, "MLSD "+dir, func(line string) (conn.Entry, error) {
+		e, err := parseMLSD(line)
+		there = there || errors.Is(err, errSkip)
+		return e, err
+	}, early)
+	return l, there, err
 }
 
 // listThere goes to dir and lists it, in one packet.

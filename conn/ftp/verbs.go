@@ -54,6 +54,9 @@ func (s *session) Mkdir(ctx context.Context, path string) error {
 	return s.simple(ctx, "MKD", path)
 }
 
+// RefusesMade implements conn.Session.
+func (s *session) RefusesMade() bool { return s.product.refusesMade }
+
 // simple runs a verb that is one command with a path.
 func (s *session) simple(ctx context.Context, verb, path string) error {
 	end, err := s.begin(ctx, verb, path)

@@ -16,8 +16,12 @@ func (t *Tree) Mkdir(ctx context.Context, p string) (conn.Entry, error) {
 	if _, err := t.current(ctx, p); err == nil {
 		return conn.Entry{}, &conn.Error{Op: "MKD", Path: p, Outcome: conn.Refused, Err: fs.ErrExist}
 	}
-	err := t.once(ctx, func(ctx context.Context, s conn.Session) error { return s.Mkdir(ctx, p) },
-		func() (bool, error) { return t.exists(ctx, p) }, p)
+	empty := false
+	err := t.once(ctx, func(ctx context.Context, s conn.Session) error {
+		err := s.Mkdir(ctx, p)
+		empty = err == nil && s.RefusesMade()
+		return err
+	}, func() (bool, error) { return t.exists(ctx, p) }, p)
 	if err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			t.dirs.Forget(path.Dir(p)) // somebody else made it
@@ -28,6 +32,9 @@ func (t *Tree) Mkdir(ctx context.Context, p string) (conn.Entry, error) {
 	t.SetWritable(path.Dir(p))
 	t.SetWritable(p)
 	t.Put(p, e)
+	if empty {
+		t.dirs.PutEmpty(p)
+	}
 	return e, nil
 }
 

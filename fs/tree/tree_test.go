@@ -162,6 +162,25 @@ func TestOwnChangesAreSeenWithoutTraffic(t *testing.T) {
 	cost(t, s, "MKD /d/new", "RNFR /d/a", "RNTO /d/sub/b", "SITE CHMOD 600 /d/sub/b", "MFMT 20010203040506 /d/sub/b", "DELE /d/sub/b")
 }
 
+// A directory that was made is empty, unless the server says so of one that
+// was there.
+func TestMadeDirectoryIsEmpty(t *testing.T) {
+	for greeting, listings := range map[string]int{"ftpfs FTP server": 0, "Welcome to the Go FTP Server": 1} {
+		s := ftptest.Start(t)
+		makeFiles(t, s.Root, "d/")
+		s.Fault(ftptest.ReplaceReply(ftptest.Greeting, 220, 220, greeting))
+		tr := open(t, s)
+		names(t, tr, "/d")
+		s.ResetLog()
+		if _, err := tr.Mkdir(t.Context(), "/d/new"); err != nil {
+			t.Fatal(err)
+		}
+		if got := names(t, tr, "/d/new"); len(got) != 0 || s.Count("MLSD") != listings {
+			t.Errorf("%s: %v, %d listings, want %d", greeting, got, s.Count("MLSD"), listings)
+		}
+	}
+}
+
 // A renamed directory keeps what is known of what is in it.
 func TestRenamedDirectoryKeepsItsListings(t *testing.T) {
 	s, tr := start(t, "d/sub/deep/f")
