@@ -90,18 +90,21 @@ func (s *session) onData(ctx context.Context, data opener, opening string, move 
 	}
 	r := move(private)
 	if r.Code == 226 {
-		if err := linger(private); err != nil {
+		if err := linger(private, c); err != nil {
 			return moved(err)
 		}
 	}
 	return r
 }
 
-// linger ends our side and waits for the client to end its own. A client that
+// linger ends our side of c, which is raw or TLS on it, and waits for the client
+// to end its own, unless raw has no sides. A client that
 // has gone by then is no error: what it did not want is not our concern.
-func linger(c net.Conn) error {
-	w, ok := c.(interface{ CloseWrite() error })
-	if !ok {
+func linger(c, raw net.Conn) error {
+	type sided interface{ CloseWrite() error }
+	w, ok := c.(sided)
+	if _, waits := raw.(sided); !waits || !ok {
+		c.Close()
 		return nil
 	}
 	if err := w.CloseWrite(); err != nil && !errors.Is(err, syscall.ENOTCONN) {
