@@ -27,6 +27,9 @@ const witnessesAtMost = 16
 func (w *witnesses) put(dir string, d *cache.Dir) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if known := w.dirs[dir]; known != nil && known.Filled().After(d.Filled()) {
+		return
+	}
 	if w.dirs == nil || len(w.dirs) >= witnessesAtMost {
 		w.dirs = make(map[string]*cache.Dir)
 	}
