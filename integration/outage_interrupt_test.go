@@ -23,7 +23,7 @@ func TestCtrlC(t *testing.T) {
 		"ls d0", "cat d1/f", "stat d2/f", "cp d3/f OUT", "cp IN d4/new", "rm d5/f", "mv d6/f d6/g", "mkdir d7/new",
 		"rmdir d8/empty", "touch d9/f", "mv d10/f OUT", "ls -lR d11", "rm -r d12", "cp -r d13 OUT", "sha256sum large",
 	}
-	for _, k := range bothServers {
+	for _, k := range allServers {
 		t.Run(string(k), func(t *testing.T) {
 			t.Parallel()
 			s := startServer(t, k)

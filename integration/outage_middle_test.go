@@ -36,11 +36,7 @@ type middleWork struct {
 // the next; afterwards everything works, and nothing is lost.
 func TestOutageInTheMiddle(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(outages)) {
-		servers := bothServers
-		if name == "killed" {
-			servers = allServers
-		}
-		for _, k := range servers {
+		for _, k := range allServers {
 			t.Run(name+"/"+string(k), func(t *testing.T) {
 				t.Parallel()
 				a := outages[name](t, k, faultTimeout, "--retry=0", "--stale-if-error=0", "--dir-ttl=1ms", "--cache-size=1M")

@@ -3,10 +3,8 @@
 package integration
 
 import (
-	"bytes"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,7 +39,7 @@ var outages = map[string]func(t *testing.T, k kind, flags ...string) away{
 	},
 	"unreachable": func(t *testing.T, k kind, flags ...string) away {
 		s, link := startFar(t, k)
-		return away{mountFar(t, s, flags...), s, func() { link("down") }, func() { link("up") }}
+		return away{mount(t, s, flags...), s, func() { link("down") }, func() { link("up") }}
 	},
 }
 
@@ -62,15 +60,10 @@ const farLink = `ip link add far type veth peer name near netns "$1" &&
 // connects with another new one, where this test and all that it starts are
 // from now on. link takes the server's end "down" or "up": then nothing
 // arrives there, and nobody is told, as with a cable that is pulled out.
-func startFar(t *testing.T, k kind) (s *server, link func(state string)) {
+func startFar(t *testing.T, k kind, more ...string) (s *server, link func(state string)) {
 	t.Helper()
 	ownNetwork(t)
-	s = startServer(t, k) // here, to have it configured
-	s.Kill()
-	conf := filepath.Join(s.conf, "server.conf")
-	b, err := os.ReadFile(conf)
-	must(t, err)
-	must(t, os.WriteFile(conf, bytes.ReplaceAll(b, []byte("127.0.0.1"), []byte(farAddr)), 0o644))
+	s = newServer(t, k, farAddr, more...)
 	here := fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())
 	s.cmd = exec.Command(the.launcher, append([]string{"@server", s.conf, "/bin/sh", "-c", farLink, "sh", here}, s.argv...)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
@@ -87,7 +80,7 @@ func startFar(t *testing.T, k kind) (s *server, link func(state string)) {
 	})
 	sh(t, "/", "ip addr add "+nearAddr+"/30 dev near")
 	eventually(t, 10*time.Second, func() error {
-		c, err := net.DialTimeout("tcp", s.farAddress(), time.Second)
+		c, err := net.DialTimeout("tcp", s.Addr(), time.Second)
 		if err == nil {
 			c.Close()
 		}
@@ -113,18 +106,6 @@ func ownNetwork(t *testing.T) {
 	})
 	must(t, unix.Unshare(unix.CLONE_NEWNET))
 	sh(t, "/", "ip link set lo up")
-}
-
-func (s *server) farAddress() string { return fmt.Sprintf("%s:%d", farAddr, s.Port) }
-
-// mountFar mounts a far server.
-func mountFar(t *testing.T, s *server, flags ...string) *mounted {
-	t.Helper()
-	m := &mounted{Dir: mountpoint(t), Cache: t.TempDir()}
-	u := url.URL{Scheme: "ftp", User: url.User(ftpUser), Host: s.farAddress(), Path: "/"}
-	args := []string{"--foreground", "--cache-dir", m.Cache, "--password-file", passwordFile(t, ftpPassword)}
-	m.run(t, append(append(args, flags...), u.String(), m.Dir))
-	return m
 }
 
 // noneStuck waits until no thread of this process, which makes the calls, and

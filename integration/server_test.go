@@ -54,6 +54,7 @@ var (
 type server struct {
 	kind   kind
 	Served string // the folder that the FTP user sees as "/"
+	host   string // IP address that it listens at
 	Port   int
 	conf   string // folder of its configuration
 	argv   []string
@@ -67,10 +68,18 @@ type server struct {
 // more are lines for its configuration. It is gone when the test ends.
 func startServer(t *testing.T, k kind, more ...string) *server {
 	t.Helper()
+	s := newServer(t, k, "127.0.0.1", more...)
+	s.Start(t)
+	return s
+}
+
+// newServer configures a server that is to listen at the IP address host.
+func newServer(t *testing.T, k kind, host string, more ...string) *server {
+	t.Helper()
 	base := t.TempDir()
 	must(t, os.Chmod(filepath.Dir(base), 0o755)) // the FTP user walks through both
 	must(t, os.Chmod(base, 0o755))
-	s := &server{kind: k, Served: filepath.Join(base, "served"), conf: filepath.Join(base, "conf"), Port: freePort(t)}
+	s := &server{kind: k, Served: filepath.Join(base, "served"), conf: filepath.Join(base, "conf"), host: host, Port: freePort(t)}
 	must(t, os.Mkdir(s.Served, 0o755))
 	must(t, os.Chown(s.Served, ftpUID, ftpUID))
 	s.configure(t, more)
@@ -85,7 +94,6 @@ func startServer(t *testing.T, k kind, more ...string) *server {
 			t.Logf("%s said: %s", k, tailOf(s.output.Name(), 2000))
 		}
 	})
-	s.Start(t)
 	return s
 }
 
@@ -158,21 +166,23 @@ func (s *server) processes() []int {
 }
 
 // Addr is the server's control address.
-func (s *server) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.Port) }
+func (s *server) Addr() string { return net.JoinHostPort(s.host, strconv.Itoa(s.Port)) }
 
 // Sessions counts the control connections that no side has closed
-// (proc_net(5): state ESTABLISHED). vsftpd sometimes hangs on a session whose
+// (proc_net(5): state ESTABLISHED), in this thread's network. vsftpd sometimes hangs on a session whose
 // client went away during the login; that is not a session of ours any more.
 func (s *server) Sessions() int {
-	b, err := os.ReadFile("/proc/net/tcp")
-	if err != nil {
-		panic(err)
-	}
-	local, n := fmt.Sprintf("0100007F:%04X", s.Port), 0
-	for line := range strings.Lines(string(b)) {
-		f := strings.Fields(line)
-		if len(f) > 3 && f[1] == local && f[3] == "01" {
-			n++
+	n := 0
+	for _, table := range []string{"tcp", "tcp6"} {
+		b, err := os.ReadFile("/proc/thread-self/net/" + table)
+		if err != nil {
+			panic(err)
+		}
+		for line := range strings.Lines(string(b)) {
+			f := strings.Fields(line)
+			if len(f) > 3 && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", s.Port)) && f[3] == "01" {
+				n++
+			}
 		}
 	}
 	return n

@@ -31,10 +31,10 @@ func (s *server) configure(t *testing.T, more []string) {
 	case pureftpd:
 		s.argv = append(s.pureftpdArgs(), more...)
 	case inetutils:
-		s.argv = append([]string{the.inetutils, "--daemon", "--ipv4", "--umask=022", "--pidfile=" + s.conf + "/pid"}, more...)
+		s.argv = append([]string{the.inetutils, "--daemon", map[bool]string{true: "--ipv6", false: "--ipv4"}[s.v6()], "--umask=022", "--pidfile=" + s.conf + "/pid"}, more...)
 	case pyftpdlib:
 		s.write(t, "server.py", 0o644, append(append([]string{pyftpdlibScript}, more...), "server.serve_forever()")...)
-		s.argv = []string{the.python, "-I", filepath.Join(s.conf, "server.py"), the.pyftpdlib, fmt.Sprint(s.Port), s.Served,
+		s.argv = []string{the.python, "-I", filepath.Join(s.conf, "server.py"), the.pyftpdlib, s.host, fmt.Sprint(s.Port), s.Served,
 			filepath.Join(s.conf, "xferlog"), ftpUser, ftpPassword, fmt.Sprint(ftpUID)}
 	}
 }
@@ -56,9 +56,9 @@ func (s *server) proftpdConf() []string {
 	return []string{
 		"ServerType standalone",
 		fmt.Sprint("Port ", s.Port),
-		"DefaultAddress 127.0.0.1",
+		"DefaultAddress " + s.host,
 		"SocketBindTight on", // else the listener ignores DefaultAddress
-		"UseIPv6 off",
+		"UseIPv6 " + map[bool]string{true: "on", false: "off"}[s.v6()],
 		"UseReverseDNS off",
 		"User nobody",
 		"Group nogroup",
@@ -83,9 +83,11 @@ func (s *server) proftpdConf() []string {
 }
 
 func (s *server) vsftpdConf() []string {
-	return []string{
-		"listen=YES",
-		"listen_address=127.0.0.1",
+	listen := []string{"listen=YES", "listen_address=" + s.host}
+	if s.v6() {
+		listen = []string{"listen=NO", "listen_ipv6=YES", "listen_address6=" + s.host}
+	}
+	return append(listen,
 		fmt.Sprint("listen_port=", s.Port),
 		"background=NO",
 		"seccomp_sandbox=NO", // else sessions die on recent kernels
@@ -94,26 +96,29 @@ func (s *server) vsftpdConf() []string {
 		"write_enable=YES",
 		"mdtm_write=YES",
 		"local_umask=022",
-		"local_root=" + s.Served,
+		"local_root="+s.Served,
 		"chroot_local_user=YES",
 		"allow_writeable_chroot=YES",
 		"pam_service_name=vsftpd",
-		"secure_chroot_dir=" + s.conf + "/empty",
+		"secure_chroot_dir="+s.conf+"/empty",
 		"delay_failed_login=0",
 		"max_clients=0",
 		"max_per_ip=0",
 		"xferlog_enable=YES",
 		"xferlog_std_format=YES",
-		"xferlog_file=" + s.conf + "/xferlog",
-	}
+		"xferlog_file="+s.conf+"/xferlog",
+	)
 }
+
+// v6 reports whether the server is one for IPv6.
+func (s *server) v6() bool { return strings.Contains(s.host, ":") }
 
 // pureftpdArgs is a command line: Pure-FTPd has no configuration file. The
 // account is that of /etc/shadow, as its own database costs seconds a login.
 func (s *server) pureftpdArgs() []string {
 	return []string{
 		the.pureftpd,
-		"--bind=127.0.0.1," + fmt.Sprint(s.Port),
+		"--bind=" + s.host + "," + fmt.Sprint(s.Port),
 		"--login=unix", "--noanonymous", "--minuid=1", "--chrooteveryone",
 		"--dontresolve", "--tls=0", "--syslogfacility=none",
 		"--maxclientsnumber=200", "--maxclientsperip=200",
@@ -126,7 +131,7 @@ func (s *server) pureftpdArgs() []string {
 // FTP user. It logs uploads as the other servers do; lines of the test's own
 // are run last.
 const pyftpdlibScript = `import os, sys, time
-library, port, served, xferlog, user, password, uid = sys.argv[1:]
+library, host, port, served, xferlog, user, password, uid = sys.argv[1:]
 sys.path.insert(0, library)
 from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import FTPHandler
@@ -141,7 +146,7 @@ class Handler(FTPHandler):
         log.write("%s 0 127.0.0.1 0 %s b _ i r %s ftp 0 * c\n" % (time.asctime(), file.replace(" ", "_"), user))
 
 Handler.authorizer.add_user(user, password, served, perm="elradfmwMT")
-server = FTPServer(("127.0.0.1", int(port)), Handler)
+server = FTPServer((host, int(port)), Handler)
 server.max_cons = server.max_cons_per_ip = 200
 os.setgroups([])
 os.setgid(int(uid))

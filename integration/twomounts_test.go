@@ -136,7 +136,7 @@ func TestDelayedUpload(t *testing.T) {
 // all sessions together.
 func TestBandwidth(t *testing.T) {
 	const size = 3 << 20
-	for _, k := range bothServers {
+	for _, k := range allServers {
 		t.Run(string(k), func(t *testing.T) {
 			t.Parallel()
 			s := startServer(t, k)

@@ -1,0 +1,94 @@
+//go:build linux
+
+package integration
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestIPv6 works over IPv6, passive (EPSV) and active (EPRT |2|).
+func TestIPv6(t *testing.T) {
+	forgetful(t)
+	for _, k := range everyServer {
+		t.Run(string(k), func(t *testing.T) {
+			t.Parallel()
+			ownNetwork(t)
+			sh(t, "/", "ip addr add fd00::21/128 dev lo nodad")
+			host := "fd00::21"
+			if k == vsftpd {
+				host = "::1"
+			}
+			s := newServer(t, k, host)
+			s.Start(t)
+			refused(t, s, []string{"no suitable address"}, "-4")
+			for _, how := range []struct{ flag, said string }{{"-6", "> EPSV"}, {"--active", "> EPRT |2|" + host + "|"}} {
+				trace := filepath.Join(t.TempDir(), "trace")
+				flags := []string{"--trace", trace, how.flag}
+				if k == pyftpdlib { // see TestActive
+					flags = append(flags, "--max-connections=1")
+				}
+				m := mount(t, s, flags...)
+				worksWell(t, m)
+				m.Unmount(t)
+				dialogue, err := os.ReadFile(trace)
+				must(t, err)
+				if !strings.Contains(string(dialogue), how.said) {
+					t.Errorf("%s: never said %q", how.flag, how.said)
+				}
+				sh(t, s.Served, "rm -r *")
+			}
+		})
+	}
+}
+
+// hidden is the address that a server behind a NAT has, and tells its clients.
+const hidden = "10.255.77.2"
+
+// TestNAT: a server that names an address which nobody reaches, in its answer
+// to PASV, is reached all the same; by that address it is not.
+func TestNAT(t *testing.T) {
+	forgetful(t)
+	hides := map[kind][]string{
+		proftpd:   {"MasqueradeAddress " + hidden, "<Limit EPSV>", "DenyAll", "</Limit>"},
+		vsftpd:    {"pasv_address=" + hidden, "cmds_denied=EPSV"},
+		pyftpdlib: {fmt.Sprintf("Handler.masquerade_address = %q", hidden), "del Handler.proto_cmds['EPSV']"},
+	}
+	for k, more := range hides {
+		t.Run(string(k), func(t *testing.T) {
+			t.Parallel()
+			s, _ := startFar(t, k, more...)
+			trace := filepath.Join(t.TempDir(), "trace")
+			worksWell(t, mount(t, s, "--trace", trace))
+			dialogue, err := os.ReadFile(trace)
+			must(t, err)
+			if answer := strings.ReplaceAll(hidden, ".", ","); !strings.Contains(string(dialogue), answer) {
+				t.Errorf("the server never named %s", answer)
+			}
+			refused(t, s, []string{hidden}, "--pasv-address=reply")
+		})
+	}
+}
+
+// TestBindAddress: all connections come from the address, also data connections:
+// vsftpd and ProFTPD take none from another one than the session's.
+func TestBindAddress(t *testing.T) {
+	for _, k := range bothServers {
+		t.Run(string(k), func(t *testing.T) {
+			s := startServer(t, k)
+			for _, flags := range [][]string{nil, {"--active"}} {
+				m := mount(t, s, slices.Concat(flags, []string{"--bind-address=127.0.0.21"})...)
+				worksWell(t, m)
+				peers := sh(t, "/", fmt.Sprintf("ss -Htn state established 'sport = :%d' | awk '{print $4}' | sed 's/:[0-9]*$//' | sort -u", s.Port))
+				equal(t, "who is connected", peers, "127.0.0.21")
+				m.Unmount(t)
+				sh(t, s.Served, "rm -r *")
+			}
+			refused(t, s, []string{"192.0.2.1"}, "--bind-address=192.0.2.1")
+		})
+	}
+}
