@@ -57,9 +57,9 @@ func TestVacantByTheNewestListing(t *testing.T) {
 		}
 		ask("a")
 		time.Sleep(600 * time.Millisecond)
-		for _, name := range []string{"b", "c", "d", "e"} {
+		for _, name := range []string{"b", "c", "d", "e", "f", "g"} {
 			ask(name)
-			time.Sleep(75 * time.Millisecond)
+			time.Sleep(rtt)
 		}
 		if n := s.Count("MLSD"); n != 2 {
 			t.Errorf("%d listings, want 2", n)
