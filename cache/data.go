@@ -17,6 +17,11 @@ var ErrMissing = errors.New("not all bytes of the range are in the local copy")
 // wants to write goes on with a clone.
 var errFrozen = errors.New("the file is in the recovery folder")
 
+// fillAtOnce is how much is written at a time into a file that the kernel may
+// write later. Linux 6.16 and later keep what comes in one piece in one piece
+// of the page cache, and ext4 goes through all blocks of it for each small write.
+const fillAtOnce = 32 << 10
+
 // data is one file of bytes, with the set of those present. At most one Copy
 // works on it, its owner; sealed versions share it, and what they cover is not
 // changed any more: a clone is. The file is open only while somebody uses it.
@@ -123,12 +128,16 @@ func (d *data) fill(p []byte, off, size int64) error {
 		if !missing {
 			return nil
 		}
-		n, err := d.file.WriteAt(p[g.Off-off:g.End()-off], g.Off)
+		part := p[g.Off-off : g.End()-off]
+		if d.size <= MaxExposed {
+			part = part[:min(len(part), fillAtOnce)]
+		}
+		n, err := d.file.WriteAt(part, g.Off)
 		d.present.add(g.Off, g.Off+int64(n))
 		if err != nil {
 			return err
 		}
-		at = g.End()
+		at = g.Off + int64(n)
 	}
 }
 
