@@ -50,6 +50,9 @@ func (s *fakeSession) Store(context.Context, string, io.Reader, Commit) (Entry, 
 func (s *fakeSession) Append(context.Context, string, int64, io.Reader, Commit) (Entry, error) {
 	return Entry{}, nil
 }
+func (s *fakeSession) Copy(context.Context, string, Version, string, Commit) (Entry, error) {
+	return Entry{}, nil
+}
 func (s *fakeSession) Abilities() (Abilities, bool)                      { return Abilities{}, false }
 func (s *fakeSession) TryOut(context.Context, string) (Abilities, error) { return Abilities{}, nil }
 

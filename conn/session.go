@@ -59,6 +59,12 @@ type Session interface {
 	// of any size between the two.
 	Append(ctx context.Context, path string, offset int64, r io.Reader, c Commit) (Entry, error)
 
+	// Copy has the server make a copy of the file from at path, where nothing
+	// is, and commits it as Store does; c.Size is what it must have, and
+	// c.Base is what is to be at c.RenameTo. ErrConflict if from is not base,
+	// errors.ErrUnsupported where the server cannot.
+	Copy(ctx context.Context, from string, base Version, path string, c Commit) (Entry, error)
+
 	// Abilities returns what TryOut found out about the server, also in an
 	// earlier run (Config.FactsFile); tried is false if it was not called.
 	// It costs no round trip.

@@ -23,7 +23,6 @@ type handle struct {
 	append bool // O_APPEND: writes go to the end that the file has by now, not to the one that the kernel knows
 }
 
-// No CopyFileRanger: the kernel copies.
 var (
 	_ gofs.FileAllocater = (*handle)(nil)
 	_ gofs.FileReader    = (*handle)(nil)

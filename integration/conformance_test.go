@@ -35,7 +35,7 @@ type conformanceCase struct {
 }
 
 func conformanceCases() []conformanceCase {
-	return slices.Concat(shellCases(), toolCases(), nameCases(), errnoCases(), openCases(), handleCases(), attributeCases(), accessCases(), foreignCases(), bulkCases())
+	return slices.Concat(shellCases(), toolCases(), nameCases(), errnoCases(), openCases(), handleCases(), attributeCases(), accessCases(), foreignCases(), bulkCases(), copyCases())
 }
 
 // TestConformance runs the suite over a plain local folder, which shows that

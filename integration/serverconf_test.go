@@ -63,6 +63,8 @@ func (s *server) proftpdConf() []string {
 		"User nobody",
 		"Group nogroup",
 		"ModulePath /usr/lib/proftpd",
+		"LoadModule mod_copy.c",      // SITE CPFR, CPTO
+		"LoadModule mod_site_misc.c", // SITE SYMLINK, UTIME
 		"AuthOrder mod_auth_file.c",
 		"AuthUserFile " + s.conf + "/auth",
 		"DefaultRoot ~",

@@ -23,6 +23,7 @@ func attributeCases() []conformanceCase {
 		{name: "chown", run: chown, remote: true},
 		{name: "ids", prepare: aged, run: ids, remote: true},
 		{name: "symlinks", prepare: linked, run: symlinks},
+		{name: "symlinks-made", run: symlinksMade},
 		{name: "symlinks-rm", prepare: linkedOut, run: symlinksRemoved},
 	}
 }
@@ -171,6 +172,23 @@ func symlinks(t testing.TB, e env) {
 	sh(t, e.Dir, "mv to-file renamed; rm to-link; cat renamed")
 	equal(t, "on the server", sh(t, e.Served, "readlink renamed; cat file"), "file\nwritten")
 	e.Gone(t, "to-link")
+	e.Same(t)
+}
+
+func symlinksMade(t testing.TB, e env) {
+	sh(t, e.Dir, "echo content > file; mkdir dir; echo inside > dir/inside; ln -s file to-file; ln -s ../file dir/up; ln -s dir to-dir")
+	for name, target := range map[string]string{"to-file": "file", "to-dir": "dir", "dir/up": "../file"} {
+		got, err := os.Readlink(e.path(name))
+		must(t, err)
+		equal(t, name, got, target)
+	}
+	equal(t, "through", sh(t, e.Dir, "cat to-file to-dir/inside dir/up"), "content\ninside\ncontent")
+	equal(t, "on the server", sh(t, e.Served, "test -L to-file -a -L to-dir -a -L dir/up; echo $?"), "0")
+	wantErrno(t, os.Symlink("file", e.path("to-file")), syscall.EEXIST)
+	if e.Remote {
+		wantErrno(t, os.Symlink("/etc/passwd", e.path("out")), syscall.EPERM)
+	}
+	sh(t, e.Dir, "ln -sf dir/inside to-file; cat to-file; rm to-file dir/up to-dir; ls")
 	e.Same(t)
 }
 

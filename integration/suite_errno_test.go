@@ -107,9 +107,6 @@ func errnoLinks(t testing.TB, e env) {
 	wantErrno(t, unix.Mknod(e.path("fifo"), unix.S_IFIFO|0o644, 0), syscall.EPERM)
 	wantErrno(t, unix.Mknod(e.path("null"), unix.S_IFCHR|0o644, int(unix.Mkdev(1, 3))), syscall.EPERM)
 	wantErrno(t, unix.Mknod(e.path("socket"), unix.S_IFSOCK|0o644, 0), syscall.EPERM)
-	if err := os.Symlink("f", e.path("soft")); err != nil {
-		wantErrno(t, err, syscall.EPERM, syscall.EOPNOTSUPP)
-	}
 	must(t, unix.Mknod(e.path("regular"), unix.S_IFREG|0o644, 0))
 	e.HoldsSoon(t, "regular", nil)
 	wantErrno(t, errOf(unix.Getxattr(f, "user.x", nil)), syscall.ENODATA, syscall.EOPNOTSUPP)

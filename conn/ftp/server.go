@@ -17,6 +17,7 @@ type server struct {
 	lacking map[string]bool // guarded by mu; commands that it does not know, see lack
 	listAll verdict         // guarded by mu; does "LIST -a" show all that LIST shows?
 	links   bool            // guarded by mu; MLSD has named a symlink
+	site    []string        // guarded by mu; words of the answer to SITE HELP; not nil: it was asked
 	setUp   []string        // guarded by mu; what the last login sent behind TYPE
 
 	listZone   *time.Location // guarded by mu; nil: not known
@@ -65,6 +66,20 @@ func (v *server) setSetUpLines(lines []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.setUp = lines
+}
+
+// siteHelp returns the words of the answer to SITE HELP, in upper case, if it
+// was asked for.
+func (v *server) siteHelp() (words []string, known bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.site, v.site != nil
+}
+
+func (v *server) setSiteHelp(words []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.site = append([]string{}, words...)
 }
 
 func (v *server) listsAll() verdict {

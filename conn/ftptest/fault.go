@@ -253,6 +253,25 @@ func NoEPSV() Fault { return without("EPSV") }
 // NoMFMT is a server that sets times with SITE UTIME only.
 func NoMFMT() Fault { return without("MFMT") }
 
+// NoCopy is a server that does not copy files.
+func NoCopy() Fault {
+	return Fault{
+		verbs: []string{"FEAT", "SITE"},
+		command: func(ses *session, _ *armed) *server.Reply {
+			if !strings.HasPrefix(ses.arg, "CP") {
+				return nil
+			}
+			return &server.Reply{Code: 500, Text: "'SITE " + ses.arg + "' not understood"}
+		},
+		reply: func(_ *session, _ *armed, r server.Reply) server.Reply {
+			if r.Code == 211 || r.Code == 214 {
+				r.Text = strings.NewReplacer("\n SITE COPY", "", "\n CPFR <sp> pathname\n CPTO <sp> pathname", "").Replace(r.Text)
+			}
+			return r
+		},
+	}
+}
+
 // NoSymlink is a server that cannot make symlinks.
 func NoSymlink() Fault { return withoutSite("SYMLINK") }
 

@@ -170,7 +170,7 @@ func TestWithout(t *testing.T) {
 		c := login(t, s)
 		remove := s.Fault(ftptest.NoMLSD())
 		s.Fault(ftptest.NoEPSV())
-		c.cmd("FEAT", "211 Features:\n EPRT\n MDTM\n MFMT\n REST STREAM\n SITE SYMLINK\n SITE UTIME\n SIZE\n TVFS\n UTF8\nEnd")
+		c.cmd("FEAT", "211 Features:\n EPRT\n MDTM\n MFMT\n REST STREAM\n SITE COPY\n SITE SYMLINK\n SITE UTIME\n SIZE\n TVFS\n UTF8\nEnd")
 		c.cmd("MLSD", "500 MLSD not understood")
 		c.cmd("MLST", "500 MLST not understood")
 		c.cmd("EPSV", "500 EPSV not understood")

@@ -43,13 +43,14 @@ type Control struct {
 	lib      *library
 	last     exchange
 	greeting Reply
-	features Reply     // to FEAT; no Lines if it was not asked
-	armed    bool      // REST was accepted and no transfer has used it up
-	transfer *transfer // of the open verb; nil before its command
-	leads    []lead    // to be sent with the next transfer's command, before it
-	cwd      string    // the current directory, absolute, if this verb went there: later it may have another name
-	plan     []string  // see Foretell
-	foretold []string  // those of the plan that were sent and not yet asked for
+	features Reply         // to FEAT; no Lines if it was not asked
+	armed    bool          // REST was accepted and no transfer has used it up
+	transfer *transfer     // of the open verb; nil before its command
+	leads    []lead        // to be sent with the next transfer's command, before it
+	patience time.Duration // more than timeout: with the command under way
+	cwd      string        // the current directory, absolute, if this verb went there: later it may have another name
+	plan     []string      // see Foretell
+	foretold []string      // those of the plan that were sent and not yet asked for
 
 	writing sync.Mutex // holds while commands are written, and is locked before mu
 

@@ -54,6 +54,13 @@ func (c *Control) Command(line string) (Reply, error) {
 	return rs[0], nil
 }
 
+// Patient is Command for one that the server may work on for so long.
+func (c *Control) Patient(line string, patience time.Duration) (Reply, error) {
+	c.patience = patience
+	defer func() { c.patience = 0 }()
+	return c.Command(line)
+}
+
 // Pipeline sends commands that do not depend on each other's answers in as
 // few packets as possible. The i-th reply is the answer to lines[i]. With an
 // error come the replies until then. Never RNFR with RNTO, and nothing that
@@ -191,7 +198,7 @@ func (c *Control) write(debts []*debt, lines ...string) error {
 
 // answer waits for the answer to line, which opens no transfer.
 func (c *Control) answer(line string) (Reply, error) {
-	return c.await(time.Now().Add(c.timeout), verbOf(line))
+	return c.await(time.Now().Add(max(c.timeout, c.patience)), verbOf(line))
 }
 
 // await returns the next reply. It is that to verb. One that has come counts

@@ -38,6 +38,7 @@ type Manager struct {
 	queue     queue
 	appending appending
 	tidying   atomic.Int32 // see tidy
+	noCopy    atomic.Bool  // the server does not copy files
 
 	spawning sync.Mutex // a leaf: held by spawn and by Close for a moment
 	closed   bool       // nothing is spawned any more; guarded by spawning

@@ -138,6 +138,7 @@ func (s *session) cmdFeat() Reply {
 		" MFMT",
 		" MLST " + s.factList(),
 		" REST STREAM",
+		" SITE COPY",
 		" SITE SYMLINK",
 		" SITE UTIME",
 		" SIZE",
@@ -224,7 +225,11 @@ func (s *session) cmdSite() Reply {
 	name, rest, _ := strings.Cut(s.arg, " ")
 	switch strings.ToUpper(name) {
 	case "HELP":
-		return Reply{Code: 214, Text: "The following SITE commands are recognized\n UTIME\n SYMLINK\n HELP\n CHMOD\nEnd of help"}
+		return Reply{Code: 214, Text: "The following SITE commands are recognized\n CPFR <sp> pathname\n CPTO <sp> pathname\n UTIME\n SYMLINK\n HELP\n CHMOD\nEnd of help"}
+	case "CPFR":
+		return s.siteCpfr(rest)
+	case "CPTO":
+		return s.siteCpto(rest)
 	case "CHMOD":
 		return s.siteChmod(rest)
 	case "SYMLINK":

@@ -38,6 +38,7 @@ type session struct {
 	ascii   bool     // TYPE A, which changes nothing but what SIZE and REST say
 	offset  int64    // of REST, for the next RETR or STOR
 	from    string   // of RNFR, "" if none
+	source  string   // of SITE CPFR, "" if none
 	facts   []string // chosen by OPTS MLST
 	data    opener   // how the next data connection comes about; nil: unknown
 	onlyE   bool     // EPSV ALL was sent (RFC 2428, section 4)

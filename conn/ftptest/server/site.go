@@ -1,6 +1,8 @@
 package server
 
 import (
+	"errors"
+	"io"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -49,4 +51,42 @@ func (s *session) siteUtime(arg string) Reply {
 		return s.refuse(name, err)
 	}
 	return Reply{Code: 200, Text: "SITE UTIME command successful"}
+}
+
+// siteCpfr and siteCpto are those of ProFTPD's mod_copy, for files.
+func (s *session) siteCpfr(arg string) Reply {
+	s.source = ""
+	if _, err := s.stat(arg); err != nil {
+		return s.refuse(arg, err)
+	}
+	s.source = s.abs(arg)
+	return Reply{Code: 350, Text: "File or directory exists, ready for destination name"}
+}
+
+func (s *session) siteCpto(arg string) Reply {
+	if s.source == "" {
+		return Reply{Code: 503, Text: "Bad sequence of commands"}
+	}
+	if s.srv.cfg.ReadOnly {
+		return s.refuse(arg, syscall.EROFS)
+	}
+	err := s.copy(s.source, arg)
+	if s.source = ""; err != nil {
+		return s.refuse(arg, err)
+	}
+	return Reply{Code: 250, Text: "Copy successful"}
+}
+
+func (s *session) copy(from, to string) error {
+	src, err := s.srv.root.Open(s.name(from))
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	dst, err := s.srv.root.Create(s.name(to))
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(dst, src)
+	return errors.Join(err, dst.Close())
 }
