@@ -73,6 +73,7 @@ func TestFlights(t *testing.T) {
 		if lingers {
 			listing = 2 // it waits for our FIN
 		}
+		size := int64(len("content")) // of /up
 		for _, tt := range []struct {
 			name            string
 			idle, saturated int
@@ -83,6 +84,11 @@ func TestFlights(t *testing.T) {
 			{"listing", listing, 3, func(func()) { _, err := s.List(bg, "/d"); ok(t, err) }},
 			{"STOR", 1, 3, func(func()) { _, err := s.upload("STOR", "/up", strings.NewReader("content")); ok(t, err) }},
 			{"STOR with the size check", 2, 3, func(func()) { ok(t, commit(s, nil)) }},
+			{"append", 3, 3, func(func()) {
+				size++
+				_, err := s.Append(bg, "/up", size-1, strings.NewReader("x"), conn.Commit{Size: size})
+				ok(t, err)
+			}},
 			{"atomic commit", 3, 3, func(func()) { ok(t, commit(s, atomic)); ok(t, s.do("DELE", "/new", "DELE /new")) }},
 			{"size and time", 1, 1, func(func()) { _, err := s.Stat(bg, "/f"); ok(t, err) }},
 			{"size and time of many", 1, 1, func(func()) { _, err := s.StatBatch(bg, []string{"/f", "/g", "/d/x"}); ok(t, err) }},

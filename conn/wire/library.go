@@ -267,10 +267,8 @@ func (l *library) restFirst() (done bool, err error) {
 // server that has taken one is taken to take the next. With TLS it would be
 // the handshake that comes first.
 func (c *Control) takesDataFirst(d *dataConn) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	_, clear := d.Conn.(*idleConn)
-	return clear && (c.manners.DataFirst || c.server.stored.Load())
+	return clear && c.DataFirst()
 }
 
 // sendTransfer sends l.leads and line for the open transfer.

@@ -82,3 +82,14 @@ func (c *Control) Ready() bool {
 	defer c.mu.Unlock()
 	return !c.manners.Warm || !c.server.warm() || c.warm != nil && c.warm.alive()
 }
+
+// DataFirst reports whether the data of an upload goes out with its command,
+// unless other commands lead to it.
+func (c *Control) DataFirst() bool {
+	if c.server.cfg.Active || c.secret != nil && c.secret.private {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.manners.DataFirst || c.server.stored.Load()
+}
