@@ -79,8 +79,10 @@ func (p *Pool) Acquire(ctx context.Context, class Class, fresh bool) (*Lease, er
 		defer t.Stop()
 		takeover = t.C
 	}
+	woken := false
 	for tries := 1; ; {
-		l, wait, err := p.tryAcquire(ctx, class, fresh)
+		l, wait, err := p.tryAcquire(ctx, class, fresh, woken)
+		woken = false
 		switch {
 		case l != nil:
 			return l, nil
@@ -97,6 +99,7 @@ func (p *Pool) Acquire(ctx context.Context, class Class, fresh bool) (*Lease, er
 		}
 		select {
 		case <-wait:
+			woken = true
 		case <-takeover:
 			p.takeOverOne()
 			p.leave(class, wait)
@@ -108,9 +111,12 @@ func (p *Pool) Acquire(ctx context.Context, class Class, fresh bool) (*Lease, er
 }
 
 // tryAcquire returns a lease, or a channel that is closed when it is worth
-// another try, or an error.
-func (p *Pool) tryAcquire(ctx context.Context, class Class, fresh bool) (*Lease, chan token, error) {
+// another try, or an error. woken tells that one was.
+func (p *Pool) tryAcquire(ctx context.Context, class Class, fresh, woken bool) (*Lease, chan token, error) {
 	p.mu.Lock()
+	if woken && class == Metadata {
+		p.woken--
+	}
 	if p.closed {
 		p.mu.Unlock()
 		return nil, nil, &Error{Op: "connect", Outcome: NotExecuted, Err: ErrHostDown}
@@ -228,10 +234,14 @@ func (p *Pool) openLocked() int {
 // admitsLocked tells whether class may have one more session now: transfers
 // and background work leave one for metadata.
 func (p *Pool) admitsLocked(class Class) bool {
-	if class == Metadata || p.limit < 2 {
-		return len(p.leases)+p.dialing[Metadata]+p.dialing[Transfer]+p.dialing[Background] < p.limit
+	used := p.openLocked() - len(p.idle)
+	switch {
+	case class == Metadata || p.limit < 2:
+		return used < p.limit
+	case class == Brief: // who was woken must find the session that was given back
+		return used < p.limit && len(p.waiters[Metadata]) == 0 && p.woken == 0
 	}
-	streams := p.dialing[Transfer] + p.dialing[Background]
+	streams := p.dialing[Transfer] + p.dialing[Background] + p.dialing[Brief]
 	for l := range p.leases {
 		if l.class != Metadata {
 			streams++
@@ -246,6 +256,9 @@ func (p *Pool) wakeLocked() {
 		if len(p.waiters[c]) > 0 && p.admitsLocked(Class(c)) {
 			close(p.waiters[c][0])
 			p.waiters[c] = p.waiters[c][1:]
+			if Class(c) == Metadata {
+				p.woken++
+			}
 			return
 		}
 	}
@@ -259,6 +272,9 @@ func (p *Pool) leave(class Class, w chan token) {
 	if i := slices.Index(p.waiters[class], w); i >= 0 {
 		p.waiters[class] = slices.Delete(p.waiters[class], i, i+1)
 		return
+	}
+	if class == Metadata {
+		p.woken--
 	}
 	p.wakeLocked()
 }

@@ -28,6 +28,7 @@ const (
 	Metadata   Class = iota // short commands that a program waits for
 	Transfer                // downloads and uploads that a program waits for
 	Background              // whatever nobody waits for
+	Brief                   // likewise, but done in a few round trips: it may have the last session, too
 	numClasses
 )
 
@@ -51,7 +52,8 @@ type PoolOptions struct {
 
 // Pool hands out sessions of one server, opens them on demand up to a limit
 // and replaces broken ones. With two sessions or more, one is kept for
-// Metadata, so that transfers never block a listing. Who finds no session
+// Metadata, so that transfers never block a listing; Brief work may use it while
+// no Metadata waits. Who finds no session
 // takes over that of a stream that nobody waits for. Sessions that are ready
 // are used first, and another one is opened while none is. A server that
 // refuses another session lowers the limit, which is tried again later.
@@ -72,6 +74,7 @@ type Pool struct {
 	limit    int                      // guarded by mu; at most max
 	limited  time.Time                // guarded by mu; when the limit was last lowered or raised
 	waiters  [numClasses][]chan token // guarded by mu; in order of arrival
+	woken    int                      // guarded by mu; waiters for Metadata that are about to try again
 	lastUsed time.Time                // guarded by mu; when a session was last given back
 
 	growing   bool      // guarded by mu; a session is being opened that nobody waits for
@@ -106,6 +109,16 @@ func NewPool(dial Dialer, o PoolOptions) *Pool {
 // can be reached and lets us in.
 func (p *Pool) Connect(ctx context.Context) error {
 	return p.Run(ctx, Metadata, Repeatable, func(context.Context, Session) error { return nil })
+}
+
+// Spare opens one more session for who comes next, if fewer than two are idle.
+// Nobody waits for it.
+func (p *Pool) Spare() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.idle) < 2 {
+		p.growLocked()
+	}
 }
 
 // Run runs fn on a session, and once more on a fresh one where the retry rule

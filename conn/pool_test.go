@@ -38,6 +38,9 @@ func (s *fakeSession) Mkdir(context.Context, string) error               { retur
 func (s *fakeSession) RefusesMade() bool                                 { return false }
 func (s *fakeSession) Chmod(context.Context, string, fs.FileMode) error  { return nil }
 func (s *fakeSession) SetTime(context.Context, string, time.Time) error  { return nil }
+func (s *fakeSession) Times(context.Context, []string) ([]time.Time, error) {
+	panic("not used")
+}
 func (s *fakeSession) StatBatch(context.Context, []string) ([]StatResult, error) {
 	return nil, nil
 }

@@ -39,6 +39,11 @@ type Session interface {
 	// where the server can. The i-th result belongs to paths[i].
 	StatBatch(ctx context.Context, paths []string) ([]StatResult, error)
 
+	// Times asks for the modification times of many files of one directory in one
+	// round trip where the server can. The i-th is that of paths[i], to the second
+	// and in UTC (MDTM: RFC 3659, 3); zero where the server does not tell.
+	Times(ctx context.Context, paths []string) ([]time.Time, error)
+
 	// Open starts a download at offset bytes, if the file is in the version
 	// base: it is asked in the same round trip. AnyVersion: it is not asked. The session is busy, and ctx
 	// counts, until the Download is closed. ErrConflict, ErrNotExist, ErrPermission, ErrIsDir.

@@ -59,6 +59,31 @@ func (s *session) StatBatch(ctx context.Context, paths []string) ([]conn.StatRes
 	return results, nil
 }
 
+// Times implements conn.Session.
+func (s *session) Times(ctx context.Context, paths []string) ([]time.Time, error) {
+	end, err := s.begin(ctx, "MDTM")
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	times := make([]time.Time, len(paths))
+	p := packet{s: s}
+	for i, path := range paths {
+		if s.check("MDTM", path) != nil {
+			continue
+		}
+		p.add("MDTM "+path, func(r wire.Reply) {
+			if t, ok := parseMDTM(r); ok {
+				times[i] = t
+			}
+		})
+	}
+	if err := p.send(); err != nil {
+		return nil, at("MDTM", firstOf(paths), conn.NotExecuted, err)
+	}
+	return times, nil
+}
+
 func firstOf(paths []string) string {
 	if len(paths) == 0 {
 		return ""

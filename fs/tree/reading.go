@@ -27,6 +27,7 @@ func (t *Tree) Open(ctx context.Context, dir string) (*Reading, error) {
 		return nil, err
 	}
 	r := &Reading{t: t, dir: dir, before: t.shownIn(dir)}
+	t.walk.entering(dir)
 	if old, ok := t.staleDir(dir); ok && t.away() {
 		r.complete(old)
 		return r, nil

@@ -24,14 +24,14 @@ func (t *Tree) sharpen(ctx context.Context, s conn.Session, dir string, entries 
 	if len(ask) == 0 || len(entries) > exactAtMost {
 		return nil
 	}
-	results, err := s.StatBatch(ctx, paths)
+	times, err := s.Times(ctx, paths)
 	if err != nil {
 		return err
 	}
-	for k, r := range results {
-		if r.Err == nil && !r.Entry.Time.IsZero() {
+	for k, at := range times {
+		if !at.IsZero() {
 			e := &entries[ask[k]]
-			e.Time, e.Precision, e.Size = r.Entry.Time, r.Entry.Precision, r.Entry.Size
+			e.Time, e.Precision = at, time.Second
 		}
 	}
 	return nil

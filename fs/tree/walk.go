@@ -14,7 +14,7 @@ const (
 	aheadDirs    = 32              // directories that are listed ahead of a walk at most
 	aheadPerDir  = 2               // how many more each directory allows that the program enters
 	aheadEntries = 20000           // entries in them
-	aheadAtOnce  = 7               // listings at once: all sessions but the one kept for who waits
+	aheadAtOnce  = 8               // listings at once
 	walkPause    = 2 * time.Second // a walk that enters no directory for so long has stopped
 	maxSeen      = 1 << 10         // directories that a walker remembers
 )
@@ -38,6 +38,7 @@ type walker struct {
 	life    context.Context         // of the walk; nil: there is none; guarded by mu
 	stop    *time.Timer             // ends life; guarded by mu
 	credit  int                     // directories that may still be listed ahead; guarded by mu
+	large   bool                    // one of them was; guarded by mu
 	workers int                     // guarded by mu
 }
 
@@ -45,8 +46,8 @@ func newWalker(t *Tree) *walker {
 	return &walker{t: t, seen: make(map[string]time.Time), tried: make(map[string]struct{}), below: make(map[*cache.Dir][]string)}
 }
 
-// entered notes that a program lists dir, and lists ahead of it if it walks.
-func (w *walker) entered(dir string) {
+// entering notes that a program begins to list dir, and lists ahead of it if it walks.
+func (w *walker) entering(dir string) {
 	if w.t.pool.Status().Limit < 2 || w.t.ttl < walkPause {
 		return // the only session is for who waits; what is soon old is no use
 	}
@@ -72,9 +73,19 @@ func (w *walker) entered(dir string) {
 	w.hireLocked()
 }
 
+// entered notes that dir, which a program lists, is here: the directories in it
+// may be wanted next.
+func (w *walker) entered(dir string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.life != nil && w.at == dir {
+		w.hireLocked()
+	}
+}
+
 func (w *walker) beginLocked() {
 	life, end := context.WithCancel(context.Background())
-	w.life, w.credit = life, aheadDirs
+	w.life, w.credit, w.large = life, aheadDirs, false
 	w.stop = time.AfterFunc(walkPause, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -105,11 +116,22 @@ func (w *walker) work(ctx context.Context) {
 		w.workers--
 	}()
 	for w.more(ctx) {
-		err := w.t.pool.Run(ctx, conn.Background, conn.Repeatable, w.listOne)
+		err := w.t.pool.Run(ctx, w.class(), conn.Repeatable, w.listOne)
 		if err != nil && conn.OutcomeOf(err) != conn.Refused {
 			return // no session, no server, or no walk
 		}
 	}
+}
+
+// class says how many sessions the walk may use: the one that is kept for who
+// waits, too, as long as each listing is soon done.
+func (w *walker) class() conn.Class {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.large {
+		return conn.Background
+	}
+	return conn.Brief
 }
 
 // more tells whether there is something to list, and sees to it that others
@@ -137,7 +159,13 @@ func (w *walker) listOne(ctx context.Context, s conn.Session) error {
 	w.credit--
 	w.mu.Unlock()
 	return w.t.dirs.Prefetch(ctx, dir, w.t.ttl, func(ctx context.Context) (conn.Listing, error) {
-		return w.t.read(ctx, s, dir, nil)
+		l, err := w.t.read(ctx, s, dir, nil)
+		if l.Len() > conn.EarlyFrom {
+			w.mu.Lock()
+			w.large = true
+			w.mu.Unlock()
+		}
+		return l, err
 	})
 }
 
