@@ -74,7 +74,7 @@ func (l *Lease) takeOver() bool {
 // error, in an *Error whose outcome is NotExecuted.
 func (p *Pool) Acquire(ctx context.Context, class Class, fresh bool) (*Lease, error) {
 	var takeover <-chan time.Time
-	if class < Background {
+	if class.Waits() {
 		t := time.NewTicker(takeoverAfter)
 		defer t.Stop()
 		takeover = t.C
@@ -114,8 +114,8 @@ func (p *Pool) Acquire(ctx context.Context, class Class, fresh bool) (*Lease, er
 // another try, or an error. woken tells that one was.
 func (p *Pool) tryAcquire(ctx context.Context, class Class, fresh, woken bool) (*Lease, chan token, error) {
 	p.mu.Lock()
-	if woken && class == Metadata {
-		p.woken--
+	if woken {
+		p.woken[class]--
 	}
 	if p.closed {
 		p.mu.Unlock()
@@ -238,8 +238,10 @@ func (p *Pool) admitsLocked(class Class) bool {
 	switch {
 	case class == Metadata || p.limit < 2:
 		return used < p.limit
-	case class == Brief: // who was woken must find the session that was given back
-		return used < p.limit && len(p.waiters[Metadata]) == 0 && p.woken == 0
+	case !class.Waits() && p.wantedLocked():
+		return false
+	case class == Brief:
+		return used < p.limit
 	}
 	streams := p.dialing[Transfer] + p.dialing[Background] + p.dialing[Brief]
 	for l := range p.leases {
@@ -250,15 +252,19 @@ func (p *Pool) admitsLocked(class Class) bool {
 	return streams < p.limit-1
 }
 
+// wantedLocked tells whether somebody waits for a session, or was told to take
+// one that was given back and has not yet.
+func (p *Pool) wantedLocked() bool {
+	return len(p.waiters[Metadata])+p.woken[Metadata]+len(p.waiters[Transfer])+p.woken[Transfer] > 0
+}
+
 // wakeLocked lets the first waiter of each class that may go try again.
 func (p *Pool) wakeLocked() {
 	for c := range p.waiters {
 		if len(p.waiters[c]) > 0 && p.admitsLocked(Class(c)) {
 			close(p.waiters[c][0])
 			p.waiters[c] = p.waiters[c][1:]
-			if Class(c) == Metadata {
-				p.woken++
-			}
+			p.woken[c]++
 			return
 		}
 	}
@@ -273,9 +279,7 @@ func (p *Pool) leave(class Class, w chan token) {
 		p.waiters[class] = slices.Delete(p.waiters[class], i, i+1)
 		return
 	}
-	if class == Metadata {
-		p.woken--
-	}
+	p.woken[class]--
 	p.wakeLocked()
 }
 

@@ -32,6 +32,9 @@ const (
 	numClasses
 )
 
+// Waits tells whether a program waits for what is done in class c.
+func (c Class) Waits() bool { return c < Background }
+
 // Repeat says whether running an operation twice is the same as running it once.
 type Repeat bool
 
@@ -53,7 +56,7 @@ type PoolOptions struct {
 // Pool hands out sessions of one server, opens them on demand up to a limit
 // and replaces broken ones. With two sessions or more, one is kept for
 // Metadata, so that transfers never block a listing; Brief work may use it while
-// no Metadata waits. Who finds no session
+// nobody waits for a session. Who finds none
 // takes over that of a stream that nobody waits for. Sessions that are ready
 // are used first, and another one is opened while none is. A server that
 // refuses another session lowers the limit, which is tried again later.
@@ -74,7 +77,7 @@ type Pool struct {
 	limit    int                      // guarded by mu; at most max
 	limited  time.Time                // guarded by mu; when the limit was last lowered or raised
 	waiters  [numClasses][]chan token // guarded by mu; in order of arrival
-	woken    int                      // guarded by mu; waiters for Metadata that are about to try again
+	woken    [numClasses]int          // guarded by mu; waiters that are about to try again
 	lastUsed time.Time                // guarded by mu; when a session was last given back
 
 	growing   bool      // guarded by mu; a session is being opened that nobody waits for

@@ -232,6 +232,58 @@ func TestPoolForegroundFirst(t *testing.T) {
 	})
 }
 
+// Brief work may have all sessions, but who goes on to the next such work does
+// not get the session that it gave back while a metadata command waits.
+func TestPoolBriefWorkGivesWay(t *testing.T) {
+	withPool(t, 3, 3, func(t *testing.T, v *fakeServer, p *Pool) {
+		var held []*Lease
+		for range 3 {
+			held = append(held, acquire(t, p, Brief))
+		}
+		got := make(chan *Lease)
+		go func() { got <- acquire(t, p, Metadata) }()
+		synctest.Wait()
+		more := make(chan *Lease)
+		go func() {
+			held[0].Release()
+			more <- acquire(t, p, Brief)
+		}()
+		synctest.Wait()
+		m := <-got
+		select {
+		case <-more:
+			t.Error("brief work got a fourth session")
+		default:
+		}
+		m.Release()
+		(<-more).Release()
+		held[1].Release()
+		held[2].Release()
+	})
+}
+
+// A spare session is opened beside the one that is there, not beside two.
+func TestPoolSpare(t *testing.T) {
+	withPool(t, 8, 8, func(t *testing.T, v *fakeServer, p *Pool) {
+		acquire(t, p, Metadata).Release()
+		for range 2 {
+			p.Spare()
+			synctest.Wait()
+			if open, _ := v.counts(); open != 2 {
+				t.Errorf("%d sessions open", open)
+			}
+		}
+	})
+	withPool(t, 8, 1, func(t *testing.T, v *fakeServer, p *Pool) {
+		acquire(t, p, Metadata).Release()
+		p.Spare()
+		synctest.Wait()
+		if open, dials := v.counts(); open != 1 || dials != 1 {
+			t.Errorf("%d sessions open, %d tried, with one allowed", open, dials)
+		}
+	})
+}
+
 // With one session, a metadata command gets that of a stream that nobody
 // waits for, after a moment.
 func TestPoolTakesOver(t *testing.T) {

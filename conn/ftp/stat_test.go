@@ -94,6 +94,21 @@ func TestStatBatch(t *testing.T) {
 	}
 }
 
+// Times are told for what has one, and cost one packet.
+func TestTimes(t *testing.T) {
+	_, s := start(t, map[string]string{"f": "1", "g": "22"})
+	if err := s.SetTime(bg, "/f", someTime); err != nil {
+		t.Fatal(err)
+	}
+	times, err := s.Times(bg, []string{"/missing", "/f", "/a\nb", "/g"})
+	if err != nil || len(times) != 4 || !times[0].IsZero() || !times[1].Equal(someTime) || !times[2].IsZero() || times[3].IsZero() {
+		t.Errorf("%v, %v", times, err)
+	}
+	if times, err := s.Times(bg, nil); err != nil || len(times) != 0 {
+		t.Errorf("of nothing: %v, %v", times, err)
+	}
+}
+
 func TestStatBroken(t *testing.T) {
 	for _, fault := range []ftptest.Fault{ftptest.DropBefore("MDTM"), ftptest.DropAfter("SIZE"), ftptest.DropAfter("MLST")} {
 		srv, s := start(t, map[string]string{"dir/": ""})

@@ -52,6 +52,7 @@ func TestRoundTrips(t *testing.T) {
 			{"stat", 1, func() { _, err := s.Stat(bg, "/f"); ok(err) }},
 			{"stat of a directory", 2, func() { _, err := s.Stat(bg, "/d"); ok(err) }},
 			{"stat of 100 files", 1, func() { _, err := s.StatBatch(bg, many); ok(err) }},
+			{"times of 100 files", 1, func() { _, err := s.Times(bg, many); ok(err) }},
 			{"list", 2, func() { _, err := s.List(bg, "/d"); ok(err) }},
 			{"list of an empty directory, after another", 3, func() { _, err := s.List(bg, "/e"); ok(err) }},
 			{"mkdir", 1, func() { ok(s.Mkdir(bg, "/new")) }},

@@ -215,7 +215,7 @@ func (f *File) needAll(ctx context.Context, off, n int64, class conn.Class) erro
 		}
 		_, missing = c.Missing(gap.Off, 1)
 		switch {
-		case missing && class == conn.Background && s.stop:
+		case missing && !class.Waits() && s.stop:
 			return errStopped // who waits needs the session
 		case missing && s.ended && s.err != nil && !errors.Is(s.err, errStopped):
 			return s.err

@@ -14,6 +14,7 @@ import (
 
 const (
 	aheadEach  = wholeAtMost     // larger files are not fetched ahead
+	aheadBrief = 16 << 10        // smaller ones are there a round trip after they are asked for
 	aheadAfter = 3               // files opened in the order of the listing
 	aheadSkips = 4               // small files that may be left out between two of them
 	aheadLeast = 8               // files fetched ahead at first,
@@ -180,7 +181,7 @@ func (a *prefetcher) nextLocked(w *walk) (conn.Entry, time.Time, bool) {
 
 // hireLocked starts workers while there is something to fetch.
 func (a *prefetcher) hireLocked(w *walk) {
-	for w.workers < a.m.pool.Status().Limit-1 {
+	for w.workers < a.m.pool.Status().Limit {
 		if _, _, ok := a.nextLocked(w); !ok || w.workers >= aheadMost {
 			return
 		}
@@ -250,7 +251,11 @@ func (a *prefetcher) fetch(ctx context.Context, p string, e conn.Entry, told tim
 	if !idle {
 		return 0, nil
 	}
-	err = h.f.needAll(ctx, 0, e.Size, conn.Background)
+	class := conn.Background
+	if e.Size <= aheadBrief {
+		class = conn.Brief
+	}
+	err = h.f.needAll(ctx, 0, e.Size, class)
 	if errors.Is(err, errStopped) {
 		err = nil
 	}

@@ -87,7 +87,7 @@ func (s *stream) stopLocked() {
 func (s *stream) offerLocked() {
 	switch {
 	case s.lease == nil:
-	case s.waits > 0 && s.class < conn.Background:
+	case s.waits > 0 && s.class.Waits():
 		s.lease.OnTakeover(nil)
 	default:
 		s.lease.OnTakeover(func() {
@@ -204,7 +204,7 @@ func (s *stream) baseLocked(resumed bool) conn.Version {
 	f := s.f
 	first := !f.streamed
 	f.streamed = true
-	if first && !resumed && (time.Since(f.checkedAt) < checkedFor || s.class == conn.Background) {
+	if first && !resumed && (time.Since(f.checkedAt) < checkedFor || !s.class.Waits()) {
 		return conn.Version{}
 	}
 	return f.entry.Version()
