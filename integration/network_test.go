@@ -92,3 +92,21 @@ func TestBindAddress(t *testing.T) {
 		})
 	}
 }
+
+// TestVirtualHost: a ProFTPD that is two by name (RFC 7151) is the one that the
+// URL names.
+func TestVirtualHost(t *testing.T) {
+	forgetful(t)
+	s := startServer(t, proftpd)
+	other := filepath.Join(filepath.Dir(s.Served), "other")
+	putDir(t, other)
+	put(t, s.Served+"/main", nil)
+	s.reconfigure(t, "<VirtualHost 127.0.0.1>", fmt.Sprint("Port ", s.Port), "ServerAlias localhost", "DefaultRoot "+other,
+		"AuthOrder mod_auth_file.c", "AuthUserFile "+s.conf+"/auth", "RequireValidShell off", "AllowOverwrite on", "AllowStoreRestart on", "DelayEngine off", "</VirtualHost>")
+	named := *s
+	named.host, named.Served = "localhost", other
+	m := mount(t, &named, "-4")
+	worksWell(t, m)
+	m.Unmount(t)
+	equal(t, "by its address", sh(t, mount(t, s).Dir, "ls"), "main")
+}

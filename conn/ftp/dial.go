@@ -43,6 +43,16 @@ func dial(ctx context.Context, cfg conn.Config, srv *server) (*session, error) {
 		return nil, &conn.Error{Op: "login", Outcome: conn.NotExecuted,
 			Err: fmt.Errorf("%w: user or password cannot be written in the charset %v", conn.ErrLogin, cfg.Charset)}
 	}
+	for {
+		s, err := enter(ctx, cfg, srv)
+		if !errors.Is(err, errAgain) {
+			return s, err
+		}
+	}
+}
+
+// enter is dial for one connection. The error may be errAgain.
+func enter(ctx context.Context, cfg conn.Config, srv *server) (*session, error) {
 	ctl, end, err := srv.peer.Dial(ctx)
 	if err != nil {
 		return nil, err
@@ -62,11 +72,25 @@ func (s *session) login(cfg conn.Config) (err error) {
 	if err == nil {
 		s.product = productOf(s.ctl.Greeting())
 		s.ctl.Tune(s.product.manners)
-		s.foretell(cfg)
-		err = s.lib.Login(cfg.User, cfg.Password)
+		host := s.host(cfg)
+		s.foretell(cfg, host)
+		if host != "" {
+			err = s.choose(host)
+		}
+		if err == nil {
+			err = s.lib.Login(cfg.User, cfg.Password)
+		}
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errAgain):
+		return err
+	case err != nil:
 		return s.loginError(err)
+	}
+	s.feat = parseFeatures(s.ctl.Features())
+	if s.missedHost(cfg) {
+		s.ctl.Command("QUIT") // before the next one comes: it may allow one session
+		return errAgain
 	}
 	if err := s.setUp(cfg); err != nil {
 		return at("login", "", conn.NotExecuted, err)
@@ -76,11 +100,15 @@ func (s *session) login(cfg conn.Config) (err error) {
 }
 
 // foretell has what the login will say sent in one packet, as far as the
-// server is known to take it: from USER on, or from what follows PASS.
-func (s *session) foretell(cfg conn.Config) {
+// server is known to take it: from USER on, or from what follows PASS. host is
+// told before, if it is not "".
+func (s *session) foretell(cfg conn.Config, host string) {
 	lines := append([]string{"FEAT", "TYPE I"}, s.srv.setUpLines()...)
 	if s.product.inOrder && cfg.Account == "" {
 		lines = append([]string{"USER " + cfg.User, "PASS " + cfg.Password}, lines...)
+		if host != "" {
+			lines = append([]string{"HOST " + host}, lines...)
+		}
 	}
 	s.ctl.Foretell(lines...)
 }
@@ -114,7 +142,6 @@ func (s *session) loginError(err error) error {
 // UTF-8, or none, and for all facts that MLSD can give, and sends the user's own
 // commands, in one packet.
 func (s *session) setUp(cfg conn.Config) error {
-	s.feat = parseFeatures(s.ctl.Features())
 	p := packet{s: s}
 	var unprotected, wrong error
 	if line := s.ctl.Protection(); line != "" {

@@ -17,6 +17,7 @@ type product struct {
 	mapsNames  bool // control characters, and spaces at the end of new names, become underscores
 	onlyUTF8   bool // other bytes in names become U+FFFD
 	shallow    bool // a path that is too long for a command ends the session, also as the current directory: 421 Path too long
+	takesHost  bool // it lists HOST in FEAT
 	inOrder    bool // it takes the login in one packet, and answers what comes with it in order
 	manners    wire.Manners
 
@@ -42,7 +43,7 @@ func productOf(greeting wire.Reply) product {
 	early := ordered(2000)
 	early.Ahead = false // it answers commands during a transfer, and EPSV ends it
 	for name, p := range map[string]product{
-		"proftpd":          {inOrder: true, manners: telnet(ordered(4000)), namesLinks: true},
+		"proftpd":          {inOrder: true, manners: telnet(ordered(4000)), namesLinks: true, takesHost: true},
 		"vsftpd":           {inOrder: true, manners: ordered(4000)}, // has no MLSD
 		"pure-ftpd":        {inOrder: true, manners: aborts, namesLinks: true, goesBack: true, mapsNames: true, shallow: true},
 		"pyftpdlib":        {inOrder: true, manners: early, onlyUTF8: true},

@@ -16,6 +16,7 @@ type server struct {
 	mu      sync.Mutex
 	lacking map[string]bool // guarded by mu; commands that it does not know, see lack
 	listAll verdict         // guarded by mu; does "LIST -a" show all that LIST shows?
+	hosts   hosts           // guarded by mu
 	links   bool            // guarded by mu; MLSD has named a symlink
 	site    []string        // guarded by mu; words of the answer to SITE HELP; not nil: it was asked
 	setUp   []string        // guarded by mu; what the last login sent behind TYPE
@@ -86,6 +87,24 @@ func (v *server) listsAll() verdict {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.listAll
+}
+
+func (v *server) knownHosts() hosts {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.hosts
+}
+
+func (v *server) triedHost(x verdict) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.hosts.tried = x
+}
+
+func (v *server) listsHost() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.hosts.listed = true
 }
 
 func (v *server) setListsAll(x verdict) {
