@@ -79,10 +79,9 @@ func (p *Pool) Acquire(ctx context.Context, class Class, fresh bool) (*Lease, er
 		defer t.Stop()
 		takeover = t.C
 	}
-	woken := false
+	w := want{class: class, fresh: fresh}
 	for tries := 1; ; {
-		l, wait, err := p.tryAcquire(ctx, class, fresh, woken)
-		woken = false
+		l, wait, err := p.tryAcquire(ctx, &w)
 		switch {
 		case l != nil:
 			return l, nil
@@ -99,7 +98,10 @@ func (p *Pool) Acquire(ctx context.Context, class Class, fresh bool) (*Lease, er
 		}
 		select {
 		case <-wait:
-			woken = true
+			w.woken = true
+		case w.failed = <-w.opening:
+			w.opening = nil
+			p.leave(class, wait)
 		case <-takeover:
 			p.takeOverOne()
 			p.leave(class, wait)
@@ -110,12 +112,28 @@ func (p *Pool) Acquire(ctx context.Context, class Class, fresh bool) (*Lease, er
 	}
 }
 
+// want is what somebody waits for who acquires a session.
+type want struct {
+	class   Class
+	fresh   bool
+	woken   bool       // the last try's channel was closed
+	opening chan error // gets the outcome of a login for it; nil: there is none
+	failed  error      // that outcome
+}
+
 // tryAcquire returns a lease, or a channel that is closed when it is worth
-// another try, or an error. woken tells that one was.
-func (p *Pool) tryAcquire(ctx context.Context, class Class, fresh, woken bool) (*Lease, chan token, error) {
+// another try, or an error.
+func (p *Pool) tryAcquire(ctx context.Context, w *want) (*Lease, chan token, error) {
+	class, fresh := w.class, w.fresh
 	p.mu.Lock()
-	if woken {
+	if w.woken {
+		w.woken = false
 		p.woken[class]--
+	}
+	if err := w.failed; err != nil {
+		w.failed = nil
+		p.mu.Unlock()
+		return nil, nil, err
 	}
 	if p.closed {
 		p.mu.Unlock()
@@ -143,17 +161,36 @@ func (p *Pool) tryAcquire(ctx context.Context, class Class, fresh, woken bool) (
 				break // one makes room; the others may be well
 			}
 		}
-		if p.openLocked() < p.limit {
+		switch {
+		case p.openLocked() >= p.limit || w.opening != nil:
+		case !fresh && class.Waits() && p.openLocked() > 0:
+			p.openForLocked(w)
+		default:
 			p.dialing[class]++
 			p.mu.Unlock()
 			l, err := p.open(ctx, class)
 			return l, nil, err
 		}
 	}
-	w := make(chan token)
-	p.waiters[class] = append(p.waiters[class], w)
+	wait := make(chan token)
+	p.waiters[class] = append(p.waiters[class], wait)
 	p.mu.Unlock()
-	return nil, w, nil
+	return nil, wait, nil
+}
+
+// openForLocked opens a session for w, who goes on with another one if that is
+// given back before: a login takes longer than most of what a session is used for.
+func (p *Pool) openForLocked(w *want) {
+	opening := make(chan error, 1)
+	w.opening = opening
+	p.dialing[w.class]++
+	p.done.Go(func() {
+		l, err := p.open(p.life, w.class)
+		if err == nil {
+			l.Release()
+		}
+		opening <- err
+	})
 }
 
 // pickLocked takes an idle session: of those that are ready the one used last,

@@ -107,6 +107,7 @@ type fakeServer struct {
 	dials  int
 	open   map[*fakeSession]bool
 	failed error // of every dial, if set
+	login  time.Duration
 }
 
 func newFakeServer(max int) *fakeServer {
@@ -114,6 +115,10 @@ func newFakeServer(max int) *fakeServer {
 }
 
 func (v *fakeServer) dial(context.Context) (Session, error) {
+	v.mu.Lock()
+	login := v.login
+	v.mu.Unlock()
+	time.Sleep(login)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.dials++
@@ -259,6 +264,37 @@ func TestPoolBriefWorkGivesWay(t *testing.T) {
 		(<-more).Release()
 		held[1].Release()
 		held[2].Release()
+	})
+}
+
+// Who would open a session takes another one that is given back before the
+// login is done; if none is, the login is waited for, and its failure told.
+func TestPoolTakesWhatComesFirst(t *testing.T) {
+	withPool(t, 8, 8, func(t *testing.T, v *fakeServer, p *Pool) {
+		v.login = 150 * time.Millisecond
+		first := acquire(t, p, Metadata)
+		release := time.AfterFunc(20*time.Millisecond, first.Release)
+		defer release.Stop()
+		start := time.Now()
+		second := acquire(t, p, Metadata)
+		if took := time.Since(start); took != 20*time.Millisecond || second.Session != first.Session {
+			t.Errorf("took %v", took)
+		}
+		third := acquire(t, p, Transfer)
+		if took := time.Since(start); took != v.login {
+			t.Errorf("the session that was opened for another was there after %v", took)
+		}
+		fourth := acquire(t, p, Transfer)
+		if took := time.Since(start); took != 20*time.Millisecond+v.login {
+			t.Errorf("one more was there after %v", took)
+		}
+		v.failed = &Error{Op: "login", Code: 530, Outcome: NotExecuted, Err: ErrLogin}
+		if _, err := p.Acquire(t.Context(), Transfer, false); !errors.Is(err, ErrLogin) {
+			t.Errorf("got %v", err)
+		}
+		for _, l := range []*Lease{second, third, fourth} {
+			l.Release()
+		}
 	})
 }
 
