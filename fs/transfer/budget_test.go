@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ftpfs/conn"
 	"ftpfs/conn/ftptest"
 	"ftpfs/fs/transfer"
 )
@@ -67,6 +68,14 @@ func budgets() []budget {
 			r.Fatal(err)
 		}
 	}
+	full := func(r *rig) {
+		for i := range 100 {
+			r.put(fmt.Sprintf("top/d%d/f%d", i/10, i%10), random(10))
+		}
+		if _, err := r.tree.List(r.Context(), "/"); err != nil {
+			r.Fatal(err)
+		}
+	}
 	// busy has all sessions open, as a mount that was used.
 	busy := func(r *rig) {
 		list(r)
@@ -112,11 +121,31 @@ func budgets() []budget {
 			}
 		}},
 		{"one read at a new place", 1, busy, func(r *rig) { r.readAt("/big", 777<<20) }},
+		{"rm -r of 11 directories with 100 files", 118, full, func(r *rig) { r.removeAll("/top") }},
 		{"300 small files in turn", 130, small, func(r *rig) {
 			for i := range 300 {
 				r.reads(fmt.Sprintf("/small/f%03d", i), random(4096))
 			}
 		}},
+	}
+}
+
+// removeAll does what rm -r does.
+func (r *rig) removeAll(dir string) {
+	entries, err := r.tree.List(r.Context(), dir)
+	if err != nil {
+		r.Fatal(err)
+	}
+	for _, e := range entries {
+		p := dir + "/" + e.Name
+		if e.Kind == conn.KindDir {
+			r.removeAll(p)
+		} else if err := r.m.Remove(r.Context(), p); err != nil {
+			r.Error(err)
+		}
+	}
+	if err := r.m.Rmdir(r.Context(), dir); err != nil {
+		r.Error(err)
 	}
 }
 
