@@ -14,6 +14,8 @@ func (t *Tree) load(ctx context.Context, dir string, maxAge time.Duration) (d *c
 	if err := t.reach(ctx); err != nil {
 		return nil, err
 	}
+	t.walk.waiting.Add(1)
+	defer t.walk.waiting.Add(-1)
 	err = t.orAgain(ctx, func(ours *bool) error {
 		d, err = t.dirs.Load(ctx, dir, maxAge, func(ctx context.Context) (conn.Listing, error) {
 			*ours = true

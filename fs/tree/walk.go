@@ -3,7 +3,9 @@ package tree
 import (
 	"context"
 	"path"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ftpfs/cache"
@@ -21,16 +23,18 @@ const (
 
 // walker lists the directories that a program will enter next, before it does:
 // those below the one that it has just listed, in the order of the listing,
-// then those that follow it and the directories above it. That is the order of
-// find, ls -R, du, cp -r and rm -r. A program walks once it lists a directory
-// soon after its parent.
+// then those that follow it and the directories above it, up to the one where
+// the walk began. That is the order of find, ls -R, du, cp -r and rm -r. A
+// program walks once it lists a directory soon after its parent.
 //
 // Listings ahead take the place of nobody who waits, and whoever comes to a
 // directory that is being listed ahead waits for that listing.
 type walker struct {
-	t *Tree
+	t       *Tree
+	waiting atomic.Int32 // programs that wait for a listing
 
 	mu      sync.Mutex
+	top     string                  // where the walk began; guarded by mu
 	at      string                  // what was listed last; guarded by mu
 	seen    map[string]time.Time    // directories that programs listed, and when; guarded by mu
 	tried   map[string]struct{}     // directories that were listed ahead, or failed to be; guarded by mu
@@ -62,9 +66,13 @@ func (w *walker) entering(dir string) {
 	w.seen[dir] = now
 	switch {
 	case w.life != nil:
+		if w.top != "/" && !strings.HasPrefix(dir, w.top+"/") {
+			w.top = path.Dir(dir)
+		}
 		w.stop.Reset(walkPause)
 		w.credit = min(w.credit+aheadPerDir, aheadDirs)
 	case before || ok && now.Sub(parent) < walkPause:
+		w.top = path.Dir(dir)
 		w.beginLocked()
 	default:
 		return
@@ -124,11 +132,11 @@ func (w *walker) work(ctx context.Context) {
 }
 
 // class says how many sessions the walk may use: the one that is kept for who
-// waits, too, as long as each listing is soon done.
+// waits, too, if listings are what is waited for and each is soon done.
 func (w *walker) class() conn.Class {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.large {
+	if w.large || w.waiting.Load() == 0 {
 		return conn.Background
 	}
 	return conn.Brief
@@ -173,7 +181,7 @@ func (w *walker) listOne(ctx context.Context, s conn.Session) error {
 func (w *walker) nextLocked(n int) []string {
 	s := search{w: w, want: min(n, w.credit)}
 	for dir, below := w.at, ""; s.want > 0; dir, below = path.Dir(dir), path.Base(dir) {
-		if !s.visit(dir, below) || dir == w.t.Root() || dir == "/" {
+		if !s.visit(dir, below) || dir == w.top || dir == "/" {
 			break
 		}
 	}

@@ -78,8 +78,28 @@ func find(t *testing.T, tr *tree.Tree, dir string) int {
 	return n
 }
 
-// A walk over N directories takes as long as all sessions but the one that is
-// kept for who waits need for their listings, and each is listed once.
+// What is beside and above the directory where a walk began is not listed; a
+// walk that begins elsewhere, while the first one goes on, is followed.
+func TestWalkStaysWhereItBegan(t *testing.T) {
+	files := append(folders(3), "zoo/a/f", "zoo/b/f", "zoo/c/f", "zoo/d/e/f")
+	distant(t, 8, files, func(s *ftptest.Server, tr *tree.Tree) {
+		if _, err := tr.Lookup(context.Background(), "/top"); err != nil { // as a program that is given its path does
+			t.Fatal(err)
+		}
+		find(t, tr, "/top")
+		time.Sleep(time.Second)
+		if n := s.Count("MLSD"); n != 1+13 {
+			t.Errorf("%d listings of the root and 13 directories", n)
+		}
+		find(t, tr, "/zoo")
+		if n := s.Count("MLSD"); n != 1+13+6 {
+			t.Errorf("%d listings with 6 directories more", n)
+		}
+	})
+}
+
+// A walk over N directories takes as long as all sessions need for their
+// listings, and each is listed once.
 func TestWalkIsListedAhead(t *testing.T) {
 	const sessions, inAll = 8, 111
 	distant(t, sessions, folders(10), func(s *ftptest.Server, tr *tree.Tree) {
