@@ -27,21 +27,22 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // rig is a server and what stands on it.
 type rig struct {
 	*testing.T
-	srv   *ftptest.Server
-	dir   string // of the cache
-	pool  *conn.Pool
-	tree  *tree.Tree
-	store *cache.Store
-	m     *transfer.Manager
-	opts  tree.Options
-	how   transfer.Options // of the next mount
-	puts  int              // files put on the server, each with a time of its own
+	srv       *ftptest.Server
+	dir       string // of the cache
+	pool      *conn.Pool
+	tree      *tree.Tree
+	store     *cache.Store
+	m         *transfer.Manager
+	opts      tree.Options
+	how       transfer.Options // of the next mount
+	cacheSize int64            // of the next mount
+	puts      int              // files put on the server, each with a time of its own
 }
 
 const identity = "u@test"
 
 func newRig(t *testing.T, opts ...ftptest.Option) *rig {
-	r := &rig{T: t, srv: ftptest.Start(t, opts...), dir: t.TempDir()}
+	r := &rig{T: t, srv: ftptest.Start(t, opts...), dir: t.TempDir(), cacheSize: 1 << 30}
 	r.mount(8)
 	return r
 }
@@ -71,7 +72,7 @@ func (r *rig) mount(sessions int) {
 	if err != nil {
 		r.Fatal(err)
 	}
-	store, err := cache.Open(r.dir, identity, cache.Options{CacheSize: 1 << 30})
+	store, err := cache.Open(r.dir, identity, cache.Options{CacheSize: r.cacheSize})
 	if err != nil {
 		r.Fatal(err)
 	}
