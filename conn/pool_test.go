@@ -32,7 +32,7 @@ func (s *fakeSession) Stat(context.Context, string) (Entry, error)       { retur
 func (s *fakeSession) Remove(context.Context, string, Kind) error        { return nil }
 func (s *fakeSession) RefusesFull(context.Context, string) (bool, error) { return true, nil }
 func (s *fakeSession) Symlink(context.Context, string, string) error     { return nil }
-func (s *fakeSession) Space(context.Context, string) (int64, error)      { return 0, nil }
+func (s *fakeSession) Space(context.Context, string) (Space, error)      { return Space{}, nil }
 func (s *fakeSession) Rename(context.Context, string, string) error      { return nil }
 func (s *fakeSession) Mkdir(context.Context, string) error               { return nil }
 func (s *fakeSession) RefusesMade() bool                                 { return false }

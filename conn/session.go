@@ -112,9 +112,9 @@ type Session interface {
 	// errors.ErrUnsupported where the server cannot.
 	SetTime(ctx context.Context, path string, t time.Time) error
 
-	// Space returns how many bytes may still be stored in dir.
+	// Space returns how much may still be stored in dir.
 	// errors.ErrUnsupported where the server does not tell.
-	Space(ctx context.Context, dir string) (int64, error)
+	Space(ctx context.Context, dir string) (Space, error)
 
 	// Home returns the login directory, absolute. It costs no round trip.
 	Home() string
@@ -133,6 +133,12 @@ type Session interface {
 	// Close ends the session without waiting for the server. It may be called
 	// at any time and from any goroutine, also during a verb, which then fails.
 	Close() error
+}
+
+// Space is the room that a server lets us have, in bytes.
+type Space struct {
+	Free  int64
+	Total int64 // free and used; 0: not known
 }
 
 // EarlyFrom is how many entries a listing has at least before ListEarly hands

@@ -24,14 +24,14 @@ func (s *session) Copy(ctx context.Context, from string, base conn.Version, to s
 	if c.RenameTo != "" {
 		final = c.RenameTo
 	}
-	if err := s.checkNew(verb, final); err != nil {
-		return conn.Entry{}, err
-	}
 	end, err := s.begin(ctx, verb, from, to, final)
 	if err != nil {
 		return conn.Entry{}, err
 	}
 	defer end()
+	if err := s.checkNew("RNTO", final); err != nil {
+		return conn.Entry{}, err
+	}
 	if offered, err := s.offers("CPFR"); err != nil || !offered {
 		return conn.Entry{}, errors.Join(err, unsupported(verb, from))
 	}

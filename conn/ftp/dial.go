@@ -23,7 +23,7 @@ func Dialer(cfg conn.Config) conn.Dialer {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	srv := &server{peer: wire.NewServer(cfg), facts: loadFacts(cfg.FactsFile, cfg.Log), lacking: make(map[string]bool), listZone: cfg.ListZone}
+	srv := &server{peer: wire.NewServer(cfg), facts: loadFacts(cfg.FactsFile, cfg.Log), lacking: make(map[string]bool), kept: make(map[string]verdict), listZone: cfg.ListZone}
 	return func(ctx context.Context) (conn.Session, error) {
 		s, err := dial(ctx, cfg, srv)
 		if err != nil {

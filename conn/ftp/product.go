@@ -16,6 +16,7 @@ type product struct {
 	goesBack   bool // MLSD ends in the directory that was current, and the session if that is gone
 	mapsNames  bool // control characters, and spaces at the end of new names, become underscores
 	onlyUTF8   bool // other bytes in names become U+FFFD
+	unknown    bool // what it does with names is to be found out
 	shallow    bool // a path that is too long for a command ends the session, also as the current directory: 421 Path too long
 	takesHost  bool // it lists HOST in FEAT
 	inOrder    bool // it takes the login in one packet, and answers what comes with it in order
@@ -55,7 +56,7 @@ func productOf(greeting wire.Reply) product {
 			return p
 		}
 	}
-	return product{manners: telnet(wire.Manners{Warm: true, MaxLine: 508})}
+	return product{unknown: true, manners: telnet(wire.Manners{Warm: true, MaxLine: 508})}
 }
 
 // check refuses paths, as they are sent, that the server would take for others.
@@ -67,14 +68,4 @@ func (p product) check(path string) error {
 		return fmt.Errorf("%w: this server takes UTF-8 only", conn.ErrInvalidName)
 	}
 	return nil
-}
-
-// checkNew refuses paths that the server would create under another name, for
-// the verb op. Files that have such a name can be read and removed.
-func (s *session) checkNew(op, path string) error {
-	if !s.product.mapsNames || !strings.HasSuffix(path, " ") {
-		return nil
-	}
-	err := fmt.Errorf("%w: this server changes a space at the end", conn.ErrInvalidName)
-	return &conn.Error{Op: op, Path: path, Outcome: conn.Refused, Err: err}
 }

@@ -21,6 +21,8 @@ type server struct {
 	site    []string        // guarded by mu; words of the answer to SITE HELP; not nil: it was asked
 	setUp   []string        // guarded by mu; what the last login sent behind TYPE
 
+	kept map[string]verdict // guarded by mu; by command and risk: are new names kept as they are?
+
 	listZone   *time.Location // guarded by mu; nil: not known
 	zoneTrials int            // guarded by mu
 }
@@ -81,6 +83,18 @@ func (v *server) setSiteHelp(words []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.site = append([]string{}, words...)
+}
+
+func (v *server) keeps(what string) verdict {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.kept[what]
+}
+
+func (v *server) setKeeps(what string, x verdict) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.kept[what] = x
 }
 
 func (v *server) listsAll() verdict {

@@ -19,14 +19,14 @@ func (s *session) Store(ctx context.Context, p string, r io.Reader, c conn.Commi
 	if c.Late == nil && c.RenameTo != "" {
 		final = c.RenameTo
 	}
-	if err := s.checkNew("STOR", final); err != nil {
-		return conn.Entry{}, err
-	}
 	end, err := s.begin(ctx, "STOR", p, final)
 	if err != nil {
 		return conn.Entry{}, err
 	}
 	defer end()
+	if err := s.checkNew(storedBy(p, final), final); err != nil {
+		return conn.Entry{}, err
+	}
 	if c.Late == nil && c.RenameTo == "" && c.Base.State != conn.AnyVersion {
 		if err := s.checkBase(p, c.Base); err != nil {
 			return conn.Entry{}, err
@@ -39,7 +39,7 @@ func (s *session) Store(ctx context.Context, p string, r io.Reader, c conn.Commi
 	if c.Late != nil {
 		c = c.Late()
 		final = cmp.Or(c.RenameTo, p)
-		if err := errors.Join(s.check("STOR", final), s.checkNew("STOR", final)); err != nil {
+		if err := cmp.Or(s.check("STOR", final), s.checkNew(storedBy(p, final), final)); err != nil {
 			return conn.Entry{}, err
 		}
 	}
@@ -49,6 +49,14 @@ func (s *session) Store(ctx context.Context, p string, r io.Reader, c conn.Commi
 	}
 	e.Name, e.Kind = path.Base(final), conn.KindFile
 	return e, nil
+}
+
+// storedBy returns the command that gives an upload to p its final name.
+func storedBy(p, final string) string {
+	if p != final {
+		return "RNTO"
+	}
+	return "STOR"
 }
 
 // checkBase compares what is at path with what it should be.

@@ -48,9 +48,6 @@ func (s *session) RefusesFull(ctx context.Context, scratch string) (bool, error)
 
 // Mkdir implements conn.Session. RFC 959 wants 257 for it, some servers say 250.
 func (s *session) Mkdir(ctx context.Context, path string) error {
-	if err := s.checkNew("MKD", path); err != nil {
-		return err
-	}
 	return s.simple(ctx, "MKD", path)
 }
 
@@ -64,20 +61,25 @@ func (s *session) simple(ctx context.Context, verb, path string) error {
 		return err
 	}
 	defer end()
+	if verb == "MKD" {
+		if err := s.checkNew(verb, path); err != nil {
+			return err
+		}
+	}
 	return s.explain(verb, path, s.do(verb, path, verb+" "+path))
 }
 
 // Rename implements conn.Session. The two commands are never sent together:
 // a server that refuses RNFR may take RNTO alone for a rename of its root.
 func (s *session) Rename(ctx context.Context, from, to string) error {
-	if err := s.checkNew("RNTO", to); err != nil {
-		return err
-	}
 	end, err := s.begin(ctx, "RNFR", from, to)
 	if err != nil {
 		return err
 	}
 	defer end()
+	if err := s.checkNew("RNTO", to); err != nil {
+		return err
+	}
 	if s.long(to) {
 		if s.long(from) && dirOf(from) != dirOf(to) {
 			return &conn.Error{Op: "RNTO", Path: to, Outcome: conn.Refused, Err: conn.ErrNameTooLong}
@@ -184,14 +186,14 @@ func timeLine(verb, path string, t time.Time) string {
 // directory, which must exist.
 func (s *session) Symlink(ctx context.Context, target, path string) error {
 	const verb = "SITE SYMLINK"
-	if err := s.checkNew(verb, path); err != nil {
-		return err
-	}
 	end, err := s.begin(ctx, verb, path, target)
 	if err != nil {
 		return err
 	}
 	defer end()
+	if err := s.checkNew("RNTO", path); err != nil {
+		return err
+	}
 	if !s.feat.has(verb) || s.srv.lacks(verb) || strings.Contains(target+path, " ") || len(verb)+len(target)+len(path)+2 > s.product.manners.MaxLine {
 		return unsupported(verb, path)
 	}

@@ -136,12 +136,12 @@ func (t *Tree) reached() {
 	}
 }
 
-// Space returns how many bytes the server lets us store.
+// Space returns how much the server lets us store.
 // errors.ErrUnsupported where it does not tell.
-func (t *Tree) Space(ctx context.Context) (n int64, err error) {
+func (t *Tree) Space(ctx context.Context) (space conn.Space, err error) {
 	err = t.pool.Run(ctx, conn.Background, conn.Repeatable, func(ctx context.Context, s conn.Session) error {
-		n, err = s.Space(ctx, t.Root())
+		space, err = s.Space(ctx, t.Root())
 		return err
 	})
-	return n, err
+	return space, err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,10 +25,44 @@ func (s *session) abs(arg string) string {
 
 // name returns the name of a path for os.Root.
 func (s *session) name(arg string) string {
-	if p := s.abs(arg); p != "/" {
-		return p[1:]
+	p := s.abs(arg)
+	if p == "/" {
+		return "."
 	}
-	return "."
+	if s.srv.cfg.FoldCase {
+		return s.folded(p[1:])
+	}
+	return p[1:]
+}
+
+// folded returns a name as it is spelled in the folder, as far as it is there.
+func (s *session) folded(name string) string {
+	dir, last := path.Split(name)
+	if dir = path.Clean(dir); dir != "." {
+		dir = s.folded(dir)
+	}
+	f, err := s.srv.root.Open(dir)
+	if err != nil {
+		return path.Join(dir, last)
+	}
+	defer f.Close()
+	there, _ := f.Readdirnames(-1) // of what is no directory there are none
+	if !slices.Contains(there, last) {
+		for _, other := range there {
+			if strings.EqualFold(other, last) {
+				last = other
+			}
+		}
+	}
+	return path.Join(dir, last)
+}
+
+// created is the argument of a command that makes something, as it is stored.
+func (s *session) created(arg string) string {
+	if as := s.srv.cfg.StoredAs; as != nil {
+		return as(arg)
+	}
+	return arg
 }
 
 func (s *session) stat(arg string) (fs.FileInfo, error)  { return s.srv.root.Stat(s.name(arg)) }
@@ -157,6 +192,7 @@ func (s *session) cmdDele() Reply {
 }
 
 func (s *session) cmdMkd() Reply {
+	s.arg = s.created(s.arg)
 	if err := s.srv.root.Mkdir(s.name(s.arg), 0o777); err != nil {
 		return s.refuse(s.arg, err)
 	}
@@ -192,7 +228,7 @@ func (s *session) cmdRnto() Reply {
 	}
 	from := s.from
 	s.from = ""
-	if err := s.rename(from, s.abs(s.arg)); err != nil {
+	if err := s.rename(from, s.abs(s.created(s.arg))); err != nil {
 		return s.refuse(s.arg, err)
 	}
 	return Reply{Code: 250, Text: "Rename successful"}
@@ -204,6 +240,10 @@ func (s *session) rename(from, to string) error {
 	source, err := s.lstat(from)
 	if err != nil {
 		return err
+	}
+	if s.srv.cfg.FoldCase && strings.EqualFold(from, to) {
+		dir, last := path.Split(to)
+		return s.srv.root.Rename(s.name(from), path.Join(s.name(dir), last))
 	}
 	if target, err := s.lstat(to); err == nil && target.IsDir() && from != to {
 		if !source.IsDir() {

@@ -41,6 +41,13 @@ type Config struct {
 	// follows it for none (RFC 854), as ProFTPD does.
 	Telnet bool
 
+	// FoldCase finds names whatever their case, and keeps that of new ones, as
+	// servers on Windows do.
+	FoldCase bool
+
+	// StoredAs is what a new path becomes, for servers that change some. nil: none.
+	StoredAs func(path string) string
+
 	// TLS offers AUTH TLS. nil: there is no TLS.
 	TLS            *tls.Config
 	Implicit       bool // TLS begins with the connection

@@ -198,6 +198,7 @@ func (s *session) cmdRetr() Reply {
 }
 
 func (s *session) cmdStor() Reply {
+	s.arg = s.created(s.arg)
 	offset := s.takeOffset()
 	if offset > 0 {
 		if fi, err := s.stat(s.arg); err != nil || fi.Size() < offset {
