@@ -2,6 +2,7 @@ package cache
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -58,6 +59,28 @@ func (d *Dir) lookupLocked(name string) (conn.Entry, bool) {
 		return *e, true
 	}
 	return Entries{d.base}.Named(name)
+}
+
+// OtherCase returns the name of an entry that differs from name in case only.
+// ok is false if there is none, or one that is called name.
+func (d *Dir) OtherCase(name string) (other string, ok bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if _, same := d.lookupLocked(name); same {
+		return "", false
+	}
+	for n, e := range d.overlay {
+		if e != nil && strings.EqualFold(n, name) {
+			return n, true
+		}
+	}
+	for i := range d.base {
+		n := d.base[i].name
+		if e, changed := d.overlay[n]; strings.EqualFold(n, name) && (!changed || e != nil) {
+			return n, true
+		}
+	}
+	return "", false
 }
 
 // Entries returns all entries, sorted by name in byte order. Later changes do

@@ -181,7 +181,7 @@ func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.En
 	ctx, done := grace(ctx)
 	defer done()
 	const usual = 0o755
-	p, err := n.childPath(name)
+	p, err := n.spelledPath(ctx, name)
 	if err != nil {
 		return nil, n.errno("mkdir", err)
 	}
@@ -205,9 +205,12 @@ func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.En
 func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 	ctx, done := grace(ctx)
 	defer done()
-	p, err := n.childPath(name)
+	p, err := n.spelledPath(ctx, name)
 	if err == nil {
 		err = n.m.transfer.Rmdir(ctx, p)
+	}
+	if err == nil && !isNamed(p, name) {
+		n.tellOther(p, true)
 	}
 	return n.errno("rmdir", err)
 }
@@ -216,12 +219,12 @@ func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
 	ctx, done := grace(ctx)
 	defer done()
-	p, err := n.childPath(name)
+	p, err := n.spelledPath(ctx, name)
 	if err == nil {
 		err = n.m.transfer.Remove(ctx, p)
 	}
 	if err == nil {
-		n.lose(name)
+		n.lost(name, p)
 	}
 	return n.errno("unlink", err)
 }
@@ -236,7 +239,7 @@ func (n *node) Rename(ctx context.Context, name string, newParent gofs.InodeEmbe
 	if !ok || flags&^renameNoReplace != 0 {
 		return syscall.EINVAL
 	}
-	oldPath, err := n.childPath(name)
+	oldPath, err := n.spelledPath(ctx, name)
 	if err != nil {
 		return n.errno("rename", err)
 	}
@@ -244,15 +247,22 @@ func (n *node) Rename(ctx context.Context, name string, newParent gofs.InodeEmbe
 	if err != nil {
 		return n.errno("rename", err)
 	}
+	if spelled := n.m.tree.Spelled(ctx, newPath); spelled != oldPath { // else only the case changes
+		newPath = spelled
+	}
 	if err := n.m.transfer.Rename(ctx, oldPath, newPath, flags&renameNoReplace != 0); err != nil {
 		return n.errno("rename", err)
 	}
-	to.lose(newName)
+	to.lost(newName, newPath)
 	if c := n.GetChild(name); c != nil {
 		moved := c.Operations().(*node)
 		n.m.names.Lock()
-		moved.parent, moved.name = to, newName
+		moved.parent, moved.name = to, path.Base(newPath)
 		n.m.names.Unlock()
+	}
+	if !isNamed(oldPath, name) {
+		n.lose(path.Base(oldPath))
+		n.tellOther(oldPath, true)
 	}
 	return 0
 }
@@ -283,7 +293,7 @@ func (n *node) Link(context.Context, gofs.InodeEmbedder, string, *fuse.EntryOut)
 func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
 	ctx, done := grace(ctx)
 	defer done()
-	p, err := n.childPath(name)
+	p, err := n.spelledPath(ctx, name)
 	if err != nil {
 		return nil, n.errno("symlink", err)
 	}

@@ -139,7 +139,7 @@ func (n *node) choose(h *handle, want openMode) (keep bool) {
 func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*gofs.Inode, gofs.FileHandle, uint32, syscall.Errno) {
 	ctx, done := grace(ctx)
 	defer done()
-	p, err := n.childPath(name)
+	p, err := n.spelledPath(ctx, name)
 	if err != nil {
 		return nil, nil, 0, n.errno("create", err)
 	}
@@ -147,8 +147,14 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	if err != nil {
 		return nil, nil, 0, n.errno("create", err)
 	}
-	c := n.newChild(ctx, name, 0, syscall.S_IFREG)
-	n.m.fillEntry(p, e, c, n.m.left(p), out)
+	var c *gofs.Inode
+	if isNamed(p, name) {
+		c = n.newChild(ctx, name, 0, syscall.S_IFREG)
+		n.m.fillEntry(p, e, c, n.m.left(p), out)
+	} else {
+		c = n.aliasOf(ctx, name, e)
+		n.m.fillEntry(p, e, c, 0, out)
+	}
 	h, fuseFlags := c.Operations().(*node).handle(ctx, t, flags)
 	return c, h, fuseFlags, 0
 }
@@ -218,7 +224,11 @@ func (b *backed) Release(ctx context.Context) syscall.Errno {
 func (h *handle) Flush(ctx context.Context) syscall.Errno {
 	ctx, done := grace(ctx)
 	defer done()
-	return h.n.errno("close", h.t.Flush(ctx))
+	err := h.t.Flush(ctx)
+	if h.n.alias {
+		h.n.tellOther(h.n.path(), false)
+	}
+	return h.n.errno("close", err)
 }
 
 // Fsync returns when the server has the file.

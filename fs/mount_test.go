@@ -46,9 +46,9 @@ func mount(t *testing.T) *mounted {
 	return mountWith(t, fs.Options{})
 }
 
-func mountWith(t *testing.T, o fs.Options) *mounted {
+func mountWith(t *testing.T, o fs.Options, opts ...ftptest.Option) *mounted {
 	t.Helper()
-	r := &mounted{T: t, srv: ftptest.Start(t), dir: t.TempDir()}
+	r := &mounted{T: t, srv: ftptest.Start(t, opts...), dir: t.TempDir()}
 	cfg, err := conn.ParseURL(r.srv.URL())
 	if err != nil {
 		t.Fatal(err)

@@ -24,6 +24,7 @@ type node struct {
 
 	parent *node  // nil: the root; guarded by m.names
 	name   string // guarded by m.names
+	alias  bool   // the kernel knows it by another name, that differs in case; see names.go
 
 	gone bool // it has lost its name while it was open; guarded by m.names
 
@@ -152,6 +153,11 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 		return nil, n.errno("lookup", err)
 	}
 	e, err := n.m.tree.Lookup(ctx, p)
+	if errors.Is(err, iofs.ErrNotExist) {
+		if spelled := n.m.tree.Spelled(ctx, p); spelled != p {
+			return n.lookupAlias(ctx, name, spelled, out)
+		}
+	}
 	if err != nil {
 		return nil, n.errno("lookup", err)
 	}
@@ -231,6 +237,9 @@ func (n *node) getattr(ctx context.Context, out *fuse.AttrOut) syscall.Errno {
 	left := n.m.left(p)
 	if a, ok := n.m.transfer.Local(p); ok {
 		e, left = withLocal(e, a), 0
+	}
+	if n.alias {
+		left = 0
 	}
 	n.tell(e)
 	n.m.fillAttr(e, &out.Attr)

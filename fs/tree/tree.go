@@ -53,9 +53,10 @@ type Tree struct {
 	writable map[string]struct{}              // directories in which a create succeeded; guarded by mu
 	warned   map[string]struct{}              // directories whose bad lines were logged; guarded by mu
 
-	outage     outage // guarded by mu
-	rmdRefuses bool   // directories that are not empty, as was tried out; guarded by mu
-	rmdTrials  int    // guarded by mu
+	outage     outage  // guarded by mu
+	folding    folding // guarded by mu
+	rmdRefuses bool    // directories that are not empty, as was tried out; guarded by mu
+	rmdTrials  int     // guarded by mu
 }
 
 // New finds the directory dir on the server: absolute, or relative to the

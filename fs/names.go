@@ -1,0 +1,72 @@
+package fs
+
+import (
+	"context"
+	"path"
+	"syscall"
+
+	gofs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"ftpfs/conn"
+	"ftpfs/fs/tree"
+)
+
+// A server on Windows finds names in any case. Programs expect that of it, or
+// not at all: what they find under "A" must be what is there, lest they make it
+// anew. So a name in another case than the server lists is an alias: a node of
+// its own, with the path of the real one. It is not the same node, or the kernel
+// would take a rename from "a" to "A" for one that changes nothing. The kernel
+// keeps nothing of it, and is told when the real one has changed by it.
+
+// spelledPath is childPath with the name as the server spells it.
+func (n *node) spelledPath(ctx context.Context, name string) (string, error) {
+	p, err := n.childPath(name)
+	if err != nil {
+		return "", err
+	}
+	return n.m.tree.Spelled(ctx, p), nil
+}
+
+// isNamed tells whether the last name of p is name.
+func isNamed(p, name string) bool { return path.Base(p) == name }
+
+// lookupAlias finds what is at p under a name in another case.
+func (n *node) lookupAlias(ctx context.Context, name, p string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
+	e, err := n.m.tree.Lookup(ctx, p)
+	if err != nil {
+		return nil, n.errno("lookup", err)
+	}
+	c := n.aliasOf(ctx, name, e)
+	n.m.fillEntry(p, e, c, 0, out)
+	return c, 0
+}
+
+// aliasOf returns the inode of e under a name in another case.
+func (n *node) aliasOf(ctx context.Context, name string, e conn.Entry) *gofs.Inode {
+	mode := fileType(e.Kind)
+	if c := n.GetChild(name); c != nil && c.StableAttr().Mode == mode {
+		n.m.names.RLock()
+		same := c.Operations().(*node).name == e.Name
+		n.m.names.RUnlock()
+		if same {
+			return c
+		}
+	}
+	return n.NewInode(ctx, &node{m: n.m, parent: n, name: e.Name, alias: true}, gofs.StableAttr{Mode: mode, Ino: n.m.nextIno()})
+}
+
+// lost notes that p, which the kernel knew as name, is gone from there, and
+// tells the kernel if it may know it by its own name, too.
+func (n *node) lost(name, p string) {
+	n.lose(name)
+	if !isNamed(p, name) {
+		n.lose(path.Base(p))
+		n.tellOther(p, true)
+	}
+}
+
+// tellOther has the kernel told of a change to p by an alias.
+func (n *node) tellOther(p string, gone bool) {
+	n.m.notifier.add([]tree.Change{{Path: p, Gone: gone, Content: !gone}})
+}
