@@ -40,7 +40,8 @@ func copyRange(t testing.TB, e env) {
 		}
 		must(t, dst.Close())
 		must(t, src.Close())
-		e.Holds(t, name, append(make([]byte, c.out), content[c.in:c.in+c.n]...))
+		// Another case that forks can have closed one of several descriptors before.
+		e.HoldsSoon(t, name, append(make([]byte, c.out), content[c.in:c.in+c.n]...))
 	}
 	// One handle copies, and writes on.
 	src, dst := openFile(t, e.path("a b"), os.O_RDONLY), openFile(t, e.path("on"), os.O_RDWR|os.O_CREATE)
@@ -48,7 +49,7 @@ func copyRange(t testing.TB, e env) {
 	must(t, errOf(dst.WriteAt([]byte("other"), 100)))
 	must(t, dst.Close())
 	copy(content[100:], "other")
-	e.Holds(t, "on", content)
+	e.HoldsSoon(t, "on", content)
 	e.Same(t)
 }
 

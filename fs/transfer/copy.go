@@ -6,6 +6,7 @@ import (
 	"path"
 	"time"
 
+	"ftpfs/cache"
 	"ftpfs/conn"
 	"ftpfs/fs/tree"
 )
@@ -52,8 +53,7 @@ func (h *Handle) CopyFrom(ctx context.Context, src *Handle, size int64) error {
 	})
 	if err == nil {
 		m.tempGone(f.store, temp)
-		h.copied(p, e)
-		return nil
+		return h.copied(p, e)
 	}
 	if errors.Is(err, errors.ErrUnsupported) {
 		m.noCopy.Store(true)
@@ -109,27 +109,42 @@ func (h *Handle) blank() (p string, c conn.Commit, ok bool) {
 // exposedLocked tells whether programs can write into the copy unseen.
 func (f *File) exposedLocked() bool { return f.copy != nil && f.copy.Exposed() }
 
-// copied notes that the server has e at p: nothing of it is here.
-func (h *Handle) copied(p string, e conn.Entry) {
+// copied notes that the server has e at p: nothing of it is here. What was
+// written meanwhile counts; then the bytes have to come here, too.
+func (h *Handle) copied(p string, e conn.Entry) error {
 	f := h.f
 	f.m.mu.Lock()
 	defer f.m.mu.Unlock()
 	f.m.uploads++
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.copy != nil {
-		if err := f.store.Clean(f.copy); err != nil {
-			f.m.log.Warn("the journal cannot be written", "path", p, "error", err)
-		}
-	}
 	if !e.HasMode {
 		e.Mode, e.HasMode = f.entry.Mode, f.entry.HasMode
 	}
 	e.Owner, e.Group, e.Links = f.entry.Owner, f.entry.Group, max(1, f.entry.Links)
+	f.entry, f.onServer, f.checkedAt = e, true, time.Now()
+	f.sentSeq, f.sentAt = f.m.uploads, time.Now()
+	log := func(err error) {
+		if err != nil && !errors.Is(err, cache.ErrNotPending) {
+			f.m.log.Warn("the journal cannot be written", "path", p, "error", err)
+		}
+	}
+	if f.dirty && !f.emptied || f.exposedLocked() {
+		if f.sealed != nil {
+			log(f.sealed.SetBase(e.Version()))
+		}
+		f.m.tree.Put(p, e)
+		return ErrNoCopy
+	}
+	if f.sealed != nil { // the empty file, by a close of another descriptor meanwhile
+		log(f.sealed.Done())
+	}
+	if f.copy != nil {
+		log(f.store.Clean(f.copy))
+	}
 	f.discardLocked()
 	h.copy, h.gen, h.sent = nil, 0, false
-	f.entry, f.onServer, f.checkedAt = e, true, time.Now()
-	f.dirty, f.emptied, f.withMode = false, false, false
-	f.sentSeq, f.sentAt = f.m.uploads, time.Now()
+	f.dirty, f.emptied, f.withMode, f.sealed = false, false, false, nil
 	f.m.tree.Stored(p, e)
+	return nil
 }

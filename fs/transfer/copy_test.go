@@ -3,6 +3,7 @@ package transfer_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"ftpfs/conn"
 	"ftpfs/conn/ftptest"
@@ -137,4 +138,55 @@ func TestServerCopyFails(t *testing.T) {
 	h.Release()
 	r.drain()
 	r.has("cut", want)
+}
+
+// What happens to the file while the server copies is not lost, and leaves
+// nothing in the journal.
+func TestServerCopiesMeanwhile(t *testing.T) {
+	want := random(100 << 10)
+	for what, c := range map[string]struct {
+		meanwhile func(r *rig, h *transfer.Handle)
+		copied    bool
+	}{
+		"another descriptor is closed": {func(r *rig, h *transfer.Handle) { r.flush(h) }, true},
+		"it is written to":             {func(r *rig, h *transfer.Handle) { r.write(h, 3, []byte("ours")) }, false},
+		"both": {func(r *rig, h *transfer.Handle) {
+			r.flush(h)
+			r.write(h, 3, []byte("ours"))
+		}, false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			virtual(t, func(t *testing.T, r *rig) {
+				r.save("/first", nil)
+				r.put("src", want)
+				h := r.create("/new")
+				mended := r.srv.Fault(ftptest.DelayReply("SITE", 250, time.Second))
+				done := begin(func() error { return r.copies(h, "/src", len(want)) })
+				settle()
+				select {
+				case err := <-done:
+					t.Fatal("it is over already:", err)
+				default:
+				}
+				c.meanwhile(r, h)
+				err := <-done
+				mended()
+				if c.copied != (err == nil) || err != nil && !errors.Is(err, transfer.ErrNoCopy) {
+					t.Errorf("the error is %v", err)
+				}
+				content := want
+				if err != nil {
+					r.write(h, 0, want) // as the kernel does
+				}
+				r.flush(h)
+				h.Release()
+				r.drain()
+				r.has("new", content)
+				r.remount(8, transfer.Options{})
+				r.drain()
+				r.has("new", content)
+				r.names("", "first", "new", "src")
+			})
+		})
+	}
 }
