@@ -65,13 +65,14 @@ func startFar(t *testing.T, k kind, more ...string) (s *server, link func(state 
 	ownNetwork(t)
 	s = newServer(t, k, farAddr, more...)
 	here := fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())
-	s.cmd = exec.Command(the.launcher, append([]string{"@server", s.conf, "/bin/sh", "-c", farLink, "sh", here}, s.argv...)...)
-	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{ // as in Start
+	cmd := exec.Command(the.launcher, append([]string{"@server", s.conf, "/bin/sh", "-c", farLink, "sh", here}, s.argv...)...)
+	cmd.Stdout, cmd.Stderr = s.output, s.output
+	cmd.SysProcAttr = &syscall.SysProcAttr{ // as in Start
 		Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET,
 		Setpgid: true, Pdeathsig: syscall.SIGKILL,
 	}
-	must(t, s.cmd.Start())
+	must(t, cmd.Start())
+	s.cmd = cmd
 	eventually(t, 10*time.Second, func() error {
 		if _, errs, err := command("/", "ip", "link", "set", "near", "up"); err != nil {
 			return fmt.Errorf("%w: %s", err, errs)

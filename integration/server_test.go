@@ -100,15 +100,16 @@ func newServer(t *testing.T, k kind, host string, more ...string) *server {
 // Start starts the server, or starts it again on the same port.
 func (s *server) Start(t *testing.T) {
 	t.Helper()
-	s.cmd = exec.Command(the.launcher, append([]string{"@server", s.conf}, s.argv...)...)
-	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
+	cmd := exec.Command(the.launcher, append([]string{"@server", s.conf}, s.argv...)...)
+	cmd.Stdout, cmd.Stderr = s.output, s.output
 	// Process 1 of a process namespace takes all sessions with it when it
 	// is killed; the kernel does that when the run dies.
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{
+	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS,
 		Setpgid: true, Pdeathsig: syscall.SIGKILL,
 	}
-	must(t, s.cmd.Start())
+	must(t, cmd.Start())
+	s.cmd = cmd
 	eventually(t, 10*time.Second, func() error {
 		if !running(s.cmd.Process.Pid) {
 			return fmt.Errorf("%s ended: %s", s.kind, tailOf(s.output.Name(), 2000))
