@@ -61,8 +61,9 @@ func (d *Dir) lookupLocked(name string) (conn.Entry, bool) {
 	return Entries{d.base}.Named(name)
 }
 
-// OtherCase returns the name of an entry that differs from name in case only.
-// ok is false if there is none, or one that is called name.
+// OtherCase returns the name of an entry that differs from name in case only,
+// and has as many bytes, as nearly all do that servers take for the same. ok is
+// false if there is none, or one that is called name.
 func (d *Dir) OtherCase(name string) (other string, ok bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
@@ -70,13 +71,16 @@ func (d *Dir) OtherCase(name string) (other string, ok bool) {
 		return "", false
 	}
 	for n, e := range d.overlay {
-		if e != nil && strings.EqualFold(n, name) {
+		if e != nil && len(n) == len(name) && strings.EqualFold(n, name) {
 			return n, true
 		}
 	}
 	for i := range d.base {
 		n := d.base[i].name
-		if e, changed := d.overlay[n]; strings.EqualFold(n, name) && (!changed || e != nil) {
+		if len(n) != len(name) || !strings.EqualFold(n, name) {
+			continue
+		}
+		if e, changed := d.overlay[n]; !changed || e != nil {
 			return n, true
 		}
 	}

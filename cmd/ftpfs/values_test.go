@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -65,6 +66,21 @@ func TestIDValue(t *testing.T) {
 	for _, s := range []string{"", "-1", "root", "4294967295"} {
 		if err := v.Set(s); err == nil {
 			t.Errorf("%q is taken as %v", s, v)
+		}
+	}
+}
+
+func TestCharsetValue(t *testing.T) {
+	for _, s := range []string{"GBK", "utf-8", "latin1", "windows-1251"} {
+		var name string
+		if err := (charsetValue{&name}).Set(s); err != nil || name != s {
+			t.Errorf("%s: %q, %v", s, name, err)
+		}
+	}
+	for _, s := range []string{"klingon", "UTF-16", "ISO-2022-JP"} {
+		var name string
+		if err := (charsetValue{&name}).Set(s); err == nil || !strings.Contains(err.Error(), s) || name != "" {
+			t.Errorf("%s is taken: %v", s, err)
 		}
 	}
 }
