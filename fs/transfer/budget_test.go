@@ -108,7 +108,7 @@ func budgets() []budget {
 			func(r *rig) { r.reads("/f", random(4000)) }},
 		{"open of a complete copy after a while", 2, func(r *rig) { list(r); r.reads("/f", random(4000)); time.Sleep(3 * time.Second) },
 			func(r *rig) { r.reads("/f", random(4000)) }},
-		{"head and tail of a big file", 6, list, func(r *rig) { r.readAt("/big", 0); r.readAt("/big", budgetBig-4096) }},
+		{"head and tail of a big file", 3, list, func(r *rig) { r.readAt("/big", 0); r.readAt("/big", budgetBig-4096) }},
 		{"50 random reads of a big file", 60, list, func(r *rig) {
 			h := r.open("/big", transfer.How{})
 			defer h.Release()
@@ -122,7 +122,7 @@ func budgets() []budget {
 		}},
 		{"one read at a new place", 1, busy, func(r *rig) { r.readAt("/big", 777<<20) }},
 		{"rm -r of 11 directories with 100 files", 118, full, func(r *rig) { r.removeAll("/top") }},
-		{"300 small files in turn", 130, small, func(r *rig) {
+		{"300 small files in turn", 121, small, func(r *rig) {
 			for i := range 300 {
 				r.reads(fmt.Sprintf("/small/f%03d", i), random(4096))
 			}
