@@ -2,7 +2,9 @@ package transfer_test
 
 import (
 	"os"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +20,7 @@ func TestStreamingTakesLittleMemory(t *testing.T) {
 	r.remount(8, transfer.Options{})
 	r.zeros("large", size)
 	r.readAt("/large", 0)
-	before := descriptors(t)
+	before := r.openFiles()
 	h := r.open("/large", transfer.How{})
 	buf := make([]byte, 1<<20)
 	var peak uint64
@@ -38,21 +40,27 @@ func TestStreamingTakesLittleMemory(t *testing.T) {
 		t.Errorf("%d MiB were in use", peak>>20)
 	}
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		now := descriptors(t)
+		now := r.openFiles()
 		if now <= before {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("%d descriptors after the file was closed, %d before it was opened", now, before)
+			t.Fatalf("%d files of the cache are open after the file was closed, %d before it was opened", now, before)
 		}
 	}
 }
 
-func descriptors(t *testing.T) int {
-	t.Helper()
-	fds, err := os.ReadDir("/proc/self/fd")
+// openFiles counts the descriptors of files in the cache.
+func (r *rig) openFiles() (n int) {
+	const dir = "/proc/self/fd"
+	fds, err := os.ReadDir(dir)
 	if err != nil {
-		t.Fatal(err)
+		r.Fatal(err)
 	}
-	return len(fds)
+	for _, fd := range fds {
+		if to, err := os.Readlink(filepath.Join(dir, fd.Name())); err == nil && strings.HasPrefix(to, r.dir+"/") {
+			n++
+		}
+	}
+	return n
 }
