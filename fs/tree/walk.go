@@ -105,13 +105,14 @@ func (w *walker) beginLocked() {
 	})
 }
 
-// hireLocked starts workers while there is something to list.
+// hireLocked starts workers while there is something to list, one for every two
+// directories: a login takes as long as that.
 func (w *walker) hireLocked() {
 	if len(w.tried) >= maxSeen {
 		clear(w.tried)
 	}
-	for n := w.nextLocked(aheadAtOnce - w.workers); len(n) > 0; n = n[1:] {
-		w.workers++
+	wanted := len(w.nextLocked(2 * aheadAtOnce))
+	for ; w.workers < min(aheadAtOnce, (wanted+1)/2); w.workers++ {
 		go w.work(w.life)
 	}
 }
