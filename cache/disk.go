@@ -29,6 +29,9 @@ type Disk interface {
 	// Lock takes the exclusive lock of an existing file, without waiting, or
 	// returns ErrLocked. The lock ends with Close or with the process.
 	Lock(name string) (io.Closer, error)
+	// Writable reports whether somebody has the file open to write, or a map of
+	// it. The caller has closed it. errors.ErrUnsupported where that cannot be told.
+	Writable(name string) (bool, error)
 	// Boot identifies the time since the machine was started; what was not
 	// synced is only there as long as it stays the same. "" if unknown.
 	Boot() string

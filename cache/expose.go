@@ -3,6 +3,7 @@ package cache
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"time"
 )
 
@@ -12,7 +13,7 @@ const MaxExposed = 256 << 20
 
 // sealTries is how often a clone is made anew because somebody wrote into the
 // file meanwhile.
-const sealTries = 3
+const sealTries = 2
 
 // quiet is the modification time of a file that nobody has written since it
 // was exposed, or since the last version of it was sealed.
@@ -34,35 +35,50 @@ func (s *Store) Expose(path string, c *Copy) (bool, error) {
 	case c.size.Load() > MaxExposed || d.protected.Load() > 0 || !c.wholeLocked():
 		return false, nil
 	}
+	if s.isMarked(d) {
+		return false, nil // its time tells of changes
+	}
 	if ok, err := d.beQuiet(); !ok || err != nil {
 		return false, err
 	}
-	if ok, err := s.watch(path, c); !ok || err != nil {
+	if writable, err := d.writable(); errors.Is(err, errors.ErrUnsupported) || writable {
+		return false, nil
+	} else if err != nil {
 		return false, err
+	}
+	if err := s.watch(path, c); err != nil {
+		return false, err
+	}
+	if err := s.settle(d); err != nil { // a power cut must not bring it back as a clean copy with other bytes
+		return false, errors.Join(err, s.unmarkFile(d))
 	}
 	c.seen = quiet()
 	c.exposed.Store(1)
-	return true, s.settle(d) // a power cut must not bring it back as a clean copy with other bytes
+	return true, nil
+}
+
+func (s *Store) isMarked(d *data) bool {
+	s.mu.Lock()
+	defer s.unlock()
+	_, marked := s.index.marks[d.id]
+	return marked
 }
 
 // watch journals that c is about to be exposed.
-func (s *Store) watch(path string, c *Copy) (bool, error) {
+func (s *Store) watch(path string, c *Copy) error {
 	s.mu.Lock()
 	defer s.unlock()
 	d := c.data
-	if _, dirty := s.index.marks[d.id]; dirty {
-		return false, nil
-	}
 	id, recs := s.index.reach(path)
 	durable := s.index.keeps[d.id].synced
 	if _, err := s.logLocked(append(recs, record{Op: "dirty", Node: id, File: d.id, Quiet: true})...); err != nil {
-		return false, err
+		return err
 	}
 	if durable {
 		d.settle.Store(s.journal.written.Load())
 	}
 	s.dropKeptLocked(c)
-	return true, nil
+	return nil
 }
 
 // Exposed reports whether others can write into the file of c. It never blocks.
@@ -93,19 +109,28 @@ func (c *Copy) lookLocked() (bool, error) {
 	return true, nil
 }
 
-// Cover ends one Expose: the one who called it writes no more. What was
-// written since the last Seal stays marked as unsealed.
-func (s *Store) Cover(c *Copy) error {
+// Cover ends one Expose: the one who called it has closed the file. It does
+// nothing and returns false if it is the last, and somebody else has the file open for writing, or a map
+// of it: what that writes must be looked for, and Cover be tried again. What was written
+// since the last Seal stays marked as unsealed.
+func (s *Store) Cover(c *Copy) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, err := c.lookLocked()
-	if c.exposed.Add(-1) > 0 || err != nil {
-		return err
+	if c.exposed.Load() > 1 {
+		c.exposed.Add(-1)
+		return true, nil
 	}
+	if writable, err := c.data.writable(); writable || err != nil {
+		return false, err
+	}
+	if _, err := c.lookLocked(); err != nil { // after it: nothing comes any more
+		return false, err
+	}
+	c.exposed.Store(0)
 	if !c.seen.Equal(quiet()) {
-		return nil
+		return true, nil
 	}
-	return s.unmarkFile(c.data)
+	return true, s.unmarkFile(c.data)
 }
 
 // sealClone is Seal of an exposed copy: the version gets a clone. If somebody
@@ -193,6 +218,27 @@ func (d *data) beQuiet() (tells bool, err error) {
 		return false, fs.ErrClosed
 	}
 	return d.file.TellsMaps(), d.file.SetModTime(quiet())
+}
+
+// writable reports whether somebody else can write into the file. It is closed
+// meanwhile.
+func (d *data) writable() (bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.file == nil {
+		return false, fs.ErrClosed
+	}
+	if err := d.file.Close(); err != nil {
+		return false, err
+	}
+	is, err := d.store.disk.Writable(d.path)
+	file, openErr := d.store.disk.OpenFile(d.path, os.O_RDWR, 0)
+	if openErr != nil {
+		d.file = nil
+		return false, openErr
+	}
+	d.file = file
+	return is, err
 }
 
 // writeBack has no page of the file wait to be written any more.

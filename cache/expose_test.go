@@ -22,7 +22,7 @@ func exposed(t *testing.T, text string) (*Store, *Copy, *os.File) {
 	}
 	f, err := os.OpenFile(c.data.path, os.O_RDWR, 0)
 	must(t, err)
-	t.Cleanup(func() { f.Close() })
+	t.Cleanup(func() { f.Close() }) // in spite of an earlier one
 	return s, c, f
 }
 
@@ -51,7 +51,6 @@ func TestMapsOfExposedCopiesAreSeen(t *testing.T) {
 	s, c, f := exposed(t, "the first text")
 	m, err := unix.Mmap(int(f.Fd()), 0, 14, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	must(t, err)
-	defer unix.Munmap(m)
 	sees(t, c, false)
 	copy(m, "The")
 	sees(t, c, true)
@@ -71,7 +70,17 @@ func TestMapsOfExposedCopiesAreSeen(t *testing.T) {
 		}
 		sees(t, c, true)
 	}
-	must(t, s.Cover(c))
+	if done, err := s.Cover(c); done || err != nil {
+		t.Errorf("covered with a map: %v, %v", done, err)
+	}
+	must(t, f.Close())
+	if done, err := s.Cover(c); done || err != nil {
+		t.Errorf("covered with a map of a closed file: %v, %v", done, err)
+	}
+	must(t, unix.Munmap(m))
+	if done, err := s.Cover(c); !done || err != nil {
+		t.Errorf("not covered without a map: %v, %v", done, err)
+	}
 }
 
 // A copy that was exposed and not written is nothing to recover; what was
@@ -158,9 +167,48 @@ func TestExposeWhatCanBe(t *testing.T) {
 	if ok, err := s.Expose("/f", c); !ok || err != nil {
 		t.Errorf("whole and alone: %v, %v", ok, err)
 	}
-	must(t, s.Cover(c))
+	if done, err := s.Cover(c); !done || err != nil {
+		t.Errorf("covered: %v, %v", done, err)
+	}
 	must(t, c.Close())
 	if left := s.index.marks; len(left) != 0 {
 		t.Errorf("marks are left: %v", left)
+	}
+}
+
+// Of two who expose a copy, the one that goes first takes nothing from what
+// the other sees.
+func TestCoverTakesNoNote(t *testing.T) {
+	s, c, f := exposed(t, "the first text")
+	if ok, err := s.Expose("/f", c); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	if _, err := f.WriteAt([]byte("THE"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if done, err := s.Cover(c); !done || err != nil {
+		t.Fatal(done, err)
+	}
+	sees(t, c, true)
+}
+
+// A copy with unsealed changes is not exposed: its time would not tell of them.
+func TestChangedCopiesAreNotExposed(t *testing.T) {
+	s, c, f := exposed(t, "the first text")
+	if _, err := f.WriteAt([]byte("THE"), 0); err != nil {
+		t.Fatal(err)
+	}
+	must(t, f.Close())
+	if done, err := s.Cover(c); !done || err != nil {
+		t.Fatal(done, err)
+	}
+	if ok, err := s.Expose("/f", c); ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	must(t, c.Close())
+	list, err := s.Recovery()
+	must(t, err)
+	if len(list) != 1 {
+		t.Errorf("in the recovery folder: %v, want one", list)
 	}
 }

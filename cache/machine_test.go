@@ -194,10 +194,23 @@ func (m *machine) expose(t *rapid.T) {
 	}
 }
 
+// cover is what Release does, with or without a map that is still there.
 func (m *machine) cover(t *rapid.T, mc *modelCopy) {
-	m.do(t, func() error { return m.s.Cover(mc.c) }, func() {
-		mc.exposed, mc.unseen, mc.marked = false, false, mc.marked && mc.changed
+	mapped := &mc.c.data.file.(*memFile).n.mapped
+	*mapped = rapid.Bool().Draw(t, "a map")
+	var done bool
+	m.do(t, func() (err error) {
+		done, err = m.s.Cover(mc.c)
+		return err
+	}, func() {
+		if done == *mapped {
+			t.Fatalf("covered: %v, with a map: %v", done, *mapped)
+		}
+		if done {
+			mc.exposed, mc.unseen, mc.marked = false, false, mc.marked && mc.changed
+		}
 	})
+	*mapped = false
 }
 
 // writeUnseen is what others do.
@@ -384,6 +397,9 @@ func (m *machine) closeCopy(t *rapid.T) {
 	}
 	if mc.exposed {
 		m.cover(t, mc)
+	}
+	if mc.exposed {
+		return
 	}
 	m.do(t, func() error { return m.s.Clean(mc.c) }, func() { mc.marked = false }) // TestDirtyClose has what happens otherwise
 	m.do(t, mc.c.Close, func() {

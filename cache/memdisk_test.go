@@ -40,6 +40,7 @@ type inode struct {
 	data    []byte
 	synced  []byte
 	mtime   time.Time
+	mapped  bool // somebody else can write
 }
 
 // nameOp is one change of names, atomic: to is set and from is cleared.
@@ -333,6 +334,19 @@ func (l memLock) Close() error {
 		l.d.open--
 	}
 	return nil
+}
+
+func (d *memDisk) Writable(name string) (bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.dead {
+		return false, errDead
+	}
+	n, err := d.find(name)
+	if err != nil {
+		return false, err
+	}
+	return n.mapped, nil
 }
 
 func (d *memDisk) Boot() string { return fmt.Sprint("boot ", d.boot) }

@@ -68,6 +68,8 @@ func (osDisk) Lock(name string) (io.Closer, error) {
 	return nil, fmt.Errorf("lock %s: %w", name, err)
 }
 
+func (osDisk) Writable(name string) (bool, error) { return writable(name) }
+
 func (osDisk) Boot() string { return bootID() }
 
 type osFile struct{ *os.File }

@@ -60,6 +60,24 @@ func tellsMaps(f *os.File) bool {
 	return err == nil && t != unix.TMPFS_MAGIC && t != unix.RAMFS_MAGIC
 }
 
+// writable asks for a read lease, which the kernel refuses as long as the file
+// is open for writing (fcntl(2), F_SETLEASE). A map counts as what it was made from.
+func writable(name string) (bool, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close() // ends the lease, too
+	_, err = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
+	switch {
+	case errors.Is(err, unix.EAGAIN):
+		return true, nil
+	case err != nil:
+		return false, errors.Join(errors.ErrUnsupported, err)
+	}
+	return false, nil
+}
+
 // punch gives the blocks of a range back to the file system.
 func punch(f *os.File, off, n int64) error {
 	return unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)

@@ -36,5 +36,8 @@ func writeBack(f *os.File) error { return f.Sync() }
 // tellsMaps is only known of Linux.
 func tellsMaps(*os.File) bool { return false }
 
+// writable is only known on Linux.
+func writable(string) (bool, error) { return false, errors.ErrUnsupported }
+
 // punch is only known on Linux.
 func punch(_ *os.File, _, _ int64) error { return errors.ErrUnsupported }

@@ -235,12 +235,15 @@ func (s *Store) saveDirty(c *Copy, reason string) error {
 		if _, at, err := d.measure(); err != nil {
 			return err
 		} else if at.Equal(quiet()) {
+			if is, err := d.writable(); is && c.Exposed() || err != nil {
+				return err // the mark stays for what may come through a map
+			}
 			return s.unmarkFile(d)
 		}
 	}
 	_, err := s.toRecovery(d, nil, Recovered{Path: where, Size: c.size.Load(),
 		Missing: d.allMissing(c.size.Load()), Reason: reason})
-	if err != nil {
+	if err != nil || c.Exposed() {
 		return err
 	}
 	return s.unmarkFile(d)

@@ -99,7 +99,7 @@ func (n *node) handle(ctx context.Context, t *transfer.Handle, flags uint32) (go
 		t.Unback()
 	}
 	if h.mode == passthroughDirect {
-		if writes {
+		if flags&syscall.O_ACCMODE == syscall.O_RDWR { // others cannot be mapped to write
 			t.Expose()
 		}
 		return &backed{h, file}, fuse.FOPEN_DIRECT_IO

@@ -216,6 +216,113 @@ print('done')
 	}
 }
 
+// mapped maps a file as C does: Python's mmap duplicates the descriptor.
+const mapped = `
+import os, ctypes, time, mmap
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+def map(fd):
+    p = libc.mmap(None, 4096, 3, 1, fd, 0)
+    assert p and p != 2**64-1, ctypes.get_errno()
+    return p
+def unmap(p): assert libc.munmap(p, 4096) == 0
+def store(p, b): ctypes.memmove(p, b, len(b))
+`
+
+// A shared map lives on after the descriptor that it was made from, and
+// RELEASE comes with the close: what is stored later reaches the server all the same.
+func TestMapsThatOutliveTheirDescriptors(t *testing.T) {
+	for name, c := range map[string]struct{ script, want string }{
+		"written after close": {`
+a = os.open('f', os.O_RDWR)
+p = map(a)
+os.close(a)
+time.sleep(.1)
+store(p, b'THE')
+unmap(p)
+`, "THE first version"},
+		"written before and after": {`
+a = os.open('f', os.O_RDWR)
+p = map(a)
+store(p, b'THE')
+os.close(a)
+time.sleep(.3)
+store(p, b'tHe')
+unmap(p)
+`, "tHe first version"},
+		"opened again meanwhile": {`
+a = os.open('f', os.O_RDWR)
+p = map(a)
+os.close(a)
+b = os.open('f', os.O_RDWR)
+store(p, b'THE')
+os.pwrite(b, b'FIRST', 4)
+os.close(b)
+store(p, b'tHe')
+assert open('f').read() == 'tHe FIRST version'
+unmap(p)
+`, "tHe FIRST version"},
+		"beside a reader": {`
+rd = os.open('f', os.O_RDONLY)
+a = os.open('f', os.O_RDWR | os.O_APPEND)
+p = map(a)
+os.close(a)
+time.sleep(.1)
+store(p, b'THE')
+unmap(p)
+os.close(rd)
+`, "THE first version"},
+		"of a second descriptor": {`
+a = os.open('f', os.O_RDWR)
+os.pwrite(a, b'THE', 0)
+os.fstat(a)
+b = os.open('f', os.O_RDWR)
+m = mmap.mmap(b, 0)
+os.close(a)
+time.sleep(.1)
+m[0:1] = b'1'
+os.fsync(b)
+m[0:1] = b'2'
+m.close()
+os.close(b)
+`, "2HE first version"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, _ := bypassing(t)
+			r.run("python3", "-c", mapped+c.script)
+			r.comes("f", c.want)
+			if left := r.recovered(); len(left) > 0 {
+				t.Errorf("in the recovery folder: %q", left)
+			}
+		})
+	}
+}
+
+// Drain sends what is in a map by then.
+func TestDrainWithAMap(t *testing.T) {
+	r, _ := bypassing(t)
+	p := r.start("exec python3 -u -c '" + mapped + `
+a = os.open("f", os.O_RDWR)
+p = map(a)
+os.close(a)
+for text in b"THE", b"tHe":
+    store(p, text)
+    print("stored")
+    input()
+unmap(p)
+'`)
+	for _, want := range []string{"THE first version", "tHe first version"} {
+		p.expect("stored")
+		r.comes("f", want)
+		if want[0] == 'T' {
+			p.say()
+		}
+	}
+	p.end()
+}
+
 // A close that the server refuses says so, and what is written after that is
 // not lost either.
 func TestRefusalOfWhatTheKernelWrote(t *testing.T) {
@@ -239,9 +346,7 @@ print(open('f').read())
 	}
 	r.drain()
 	r.has("f", "the first version")
-	if got, want := fmt.Sprint(r.recovered()), "[THE first version THE FIRST version]"; got != want {
-		t.Errorf("in the recovery folder: %s, want %s", got, want)
-	}
+	r.recovers("[THE first version THE FIRST version]")
 }
 
 // A version that comes from elsewhere while the kernel writes the one before:
@@ -257,11 +362,84 @@ func TestNewVersionBesideTheOneThatTheKernelWrites(t *testing.T) {
 	p.expect("written")
 	p.end()
 	r.has("f", "the second, longer version")
-	for end := time.Now().Add(10 * time.Second); len(r.recovered()) == 0 && time.Now().Before(end); { // RELEASE comes after close
-		time.Sleep(time.Millisecond)
+	r.recovers("[THE first version]")
+}
+
+// fsync of what is lost to a version from elsewhere says so, too.
+func TestFsyncBesideANewVersion(t *testing.T) {
+	r, _ := bypassing(t)
+	p := r.start(`exec python3 -u -c "
+import os, errno
+a = os.open('f', os.O_RDWR)
+print('ready'); input()
+open('f').read()
+print('read'); input()
+os.pwrite(a, b'THE', 0)
+for call in os.fsync, os.close:
+    try: call(a)
+    except OSError as e: print(errno.errorcode[e.errno])
+"`)
+	p.expect("ready")
+	r.put("f", "the second, longer version")
+	p.say()
+	p.expect("read")
+	p.say()
+	p.expect("ESTALE")
+	p.expect("ESTALE")
+	if err := p.cmd.Wait(); err != nil {
+		t.Error(err)
 	}
-	if got, want := fmt.Sprint(r.recovered()), "[THE first version]"; got != want {
-		t.Errorf("in the recovery folder: %s, want %s", got, want)
+	r.has("f", "the second, longer version")
+}
+
+// Two writers of a version that the server no longer has: both closes say so.
+func TestTwoWritersBesideANewVersion(t *testing.T) {
+	r, _ := bypassing(t)
+	p := r.start(`exec python3 -u -c "
+import os, errno
+a = os.open('f', os.O_RDWR)
+b = os.open('f', os.O_RDWR)
+print('ready'); input()
+open('f').read()
+print('read'); input()
+os.pwrite(b, b'THE', 0)
+for x in (a, b):
+    try: os.close(x)
+    except OSError as e: print(errno.errorcode[e.errno])
+"`)
+	p.expect("ready")
+	r.put("f", "the second, longer version")
+	p.say()
+	p.expect("read")
+	p.say()
+	p.expect("ESTALE")
+	p.expect("ESTALE")
+	if err := p.cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// comes drains, also what RELEASE brings after the close, until the server has
+// exactly content at name.
+func (r *mounted) comes(name, content string) {
+	r.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); r.drain() {
+		if b, _ := os.ReadFile(filepath.Join(r.srv.Root, name)); string(b) == content {
+			break
+		}
+	}
+	r.has(name, content)
+}
+
+// recovers waits until want is in the recovery folder: RELEASE comes after close.
+func (r *mounted) recovers(want string) {
+	r.Helper()
+	got := ""
+	for end := time.Now().Add(10 * time.Second); got != want && time.Now().Before(end); {
+		got = fmt.Sprint(r.recovered())
+	}
+	if got != want {
+		r.Errorf("in the recovery folder: %s, want %s", got, want)
 	}
 }
 

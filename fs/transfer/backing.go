@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -57,11 +58,6 @@ func (h *Handle) BackingToWrite(ctx context.Context) *os.File {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for w := range f.writers {
-		if w.exposed { // it can have a map of which Expose knows nothing
-			return nil
-		}
-	}
 	file := h.backingLocked()
 	if file == nil {
 		return nil
@@ -111,31 +107,70 @@ func (f *File) awaitStreams(ctx context.Context) {
 // Unback takes BackingToWrite back. The caller has closed the file.
 func (h *Handle) Unback() {
 	h.f.mu.Lock()
-	done := h.unbindLocked()
+	bound := h.unbindLocked()
 	h.f.mu.Unlock()
-	done()
+	if bound != nil {
+		h.f.m.logged(bound.Close())
+	}
 }
 
-// unbindLocked ends that the kernel writes the copy for h. done is to be
-// called without locks: it can move what nobody else wants to the recovery folder.
-func (h *Handle) unbindLocked() (done func()) {
-	c := h.bound
+// unbindLocked ends that the kernel writes the copy for h, which it returns
+// for the caller to close: nil if there is none. If a program can still write, by a map that has outlived
+// its descriptor, h stays bound, and what it writes is looked for again and
+// again: Release is called until it has come to an end.
+func (h *Handle) unbindLocked() *cache.Copy {
+	c, f := h.bound, h.f
 	if c == nil {
-		return func() {}
+		return nil
+	}
+	if err := h.lookLocked(); err != nil {
+		f.m.logged(err)
+	}
+	gen := c.Generation()
+	done, err := c.Store().Cover(c)
+	f.m.logged(err)
+	if c.Generation() != gen {
+		h.sawLocked()
+	}
+	if !done && err == nil {
+		h.lingers++
+		time.AfterFunc(min(lingerMost, lingerFirst<<min(2*(h.lingers-1), 20)), func() { f.m.spawn(h.Release) })
+		return nil
 	}
 	h.bound = nil
-	log := func(err error) {
-		if err != nil && !errors.Is(err, fs.ErrClosed) {
-			h.f.m.log.Warn("the journal cannot be written", "path", h.f.path, "error", err)
-		}
-	}
-	log(c.Store().Cover(c))
-	for w := range h.f.writers {
+	for w := range f.writers {
 		if w.exposed && w.copy == c {
 			w.seen = c.ModTime() // not what Cover changed
 		}
 	}
-	return func() { log(c.Close()) }
+	return c
+}
+
+// A map that outlives its descriptor is looked at after the first time, then
+// four times as long, up to the most.
+const (
+	lingerFirst = 5 * time.Millisecond
+	lingerMost  = 5 * time.Second
+)
+
+// askMapsLocked has uploaded what came through maps that outlive their descriptors.
+func (f *File) askMapsLocked() {
+	for w := range f.writers {
+		if w.lingers == 0 || w.bound != f.copy {
+			continue
+		}
+		f.lookLocked()
+		if f.dirty && !f.unlinked && w.gen > f.sealedGen {
+			f.askLocked()
+		}
+	}
+}
+
+// logged logs that the journal cannot be written.
+func (m *Manager) logged(err error) {
+	if err != nil && !errors.Is(err, fs.ErrClosed) {
+		m.log.Warn("the journal cannot be written", "error", err)
+	}
 }
 
 // Inode identifies the file on disk that the handle reads, as Content does
@@ -143,25 +178,37 @@ func (h *Handle) unbindLocked() (done func()) {
 func (h *Handle) Inode() any {
 	h.f.mu.Lock()
 	defer h.f.mu.Unlock()
-	if h.f.copy == nil {
+	c := cmp.Or(h.copy, h.f.copy)
+	if c == nil {
 		return nil
 	}
 	type inode struct {
 		copy *cache.Copy
 		file uint64
 	}
-	return inode{h.f.copy, h.f.copy.FileID()}
+	return inode{c, c.FileID()}
 }
 
 // Expose says that the kernel may let the program map the file of the copy,
-// which another handle reads without us, and write there without our knowing.
+// which another handle reads or writes without us, and write there without our knowing.
 func (h *Handle) Expose() {
-	h.f.mu.Lock()
-	defer h.f.mu.Unlock()
-	if c, err := h.f.contentOf(h); err == nil {
-		h.f.store.Forget(h.f.path) // what changes unseen must not be taken for clean
-		h.exposed, h.seen = true, c.ModTime()
+	f := h.f
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c, err := f.contentOf(h)
+	if err != nil {
+		return
 	}
+	f.store.Forget(f.path) // what changes unseen must not be taken for clean
+	if !f.dirty || c.Exposed() {
+		ok, err := f.store.Expose(f.path, c)
+		f.m.logged(err)
+		if ok {
+			h.bound = c.Retain()
+			return
+		}
+	}
+	h.exposed, h.seen = true, c.ModTime()
 }
 
 // lookLocked takes note of what the kernel has written for h. What it has
@@ -170,9 +217,9 @@ func (h *Handle) lookLocked() error {
 	f, c := h.f, h.bound
 	switch {
 	case c != nil && c != f.copy:
-		saw, err := c.Look()
-		if saw && h.lost == nil {
-			h.lost = &conn.Error{Op: "write", Path: f.path, Outcome: conn.Refused, Err: conn.ErrConflict}
+		_, err := c.Look()
+		if c.Generation() != h.stray {
+			h.sawLocked()
 		}
 		return err
 	case f.copy != nil && f.copy.Exposed():
@@ -202,9 +249,23 @@ func (f *File) lookLocked() {
 	if err != nil && !errors.Is(err, fs.ErrClosed) {
 		f.m.log.Warn("a local copy cannot be looked at", "path", f.path, "error", err)
 	}
-	if !saw {
-		return
+	if saw {
+		f.sawLocked()
 	}
+}
+
+// sawLocked notes that the kernel has written for h, which is bound.
+func (h *Handle) sawLocked() {
+	switch {
+	case h.bound == h.f.copy:
+		h.f.sawLocked()
+	case h.lost == nil:
+		h.lost = &conn.Error{Op: "write", Path: h.f.path, Outcome: conn.Refused, Err: conn.ErrConflict}
+	}
+}
+
+// sawLocked notes that the kernel has written into the copy.
+func (f *File) sawLocked() {
 	f.disorderLocked()
 	f.changedLocked(0)
 	if err := f.dirtyLocked(f.copy); err != nil {

@@ -106,6 +106,11 @@ func (f *File) discardLocked() {
 	}
 	f.streams = nil
 	if f.copy != nil {
+		for w := range f.writers {
+			if w.bound == f.copy {
+				w.stray = f.copy.Generation()
+			}
+		}
 		f.copy.Close()
 		f.copy = nil
 	}

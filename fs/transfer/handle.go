@@ -23,6 +23,8 @@ type Handle struct {
 	leaving bool        // a descriptor was closed, and nothing was read since; guarded by f.mu
 	bound   *cache.Copy // that the kernel writes for it by itself; nil: none; guarded by f.mu
 	exposed bool        // programs can write into the copy unseen, through maps; guarded by f.mu
+	stray   uint64      // generation of bound when its version was given up; guarded by f.mu
+	lingers int         // times that Release found somebody who can still write for it; guarded by f.mu
 	seen    time.Time   // the local modification time of the copy, as far as what was written is known; guarded by f.mu
 	lost    error       // what was written through it is in the recovery folder, for this reason; guarded by f.mu
 }
@@ -113,10 +115,14 @@ func (h *Handle) Attr() Attr {
 func (h *Handle) Content() any {
 	h.f.mu.Lock()
 	defer h.f.mu.Unlock()
-	if h.f.copy == nil {
+	switch c := h.f.copy; {
+	case c == nil:
 		return nil
+	case c.Exposed():
+		return new(byte) // the kernel can write it: equal to nothing
+	default:
+		return c
 	}
-	return h.f.copy
 }
 
 // Flush is close(2) of one of the descriptors of the handle. It uploads what
@@ -169,6 +175,10 @@ func (h *Handle) Flush(ctx context.Context) error {
 		}
 		return nil
 	}
+	if h.bound != nil && f.copy.Size() > cache.MaxExposed { // it has grown: Release seals it without a clone
+		f.mu.Unlock()
+		return nil
+	}
 	h.sent = true
 	here := f.local || f.m.o.Write == WriteBack
 	f.mu.Unlock()
@@ -188,6 +198,9 @@ func (h *Handle) Sync(ctx context.Context) error {
 	if err == nil {
 		err = h.lookLocked()
 	}
+	if err == nil {
+		err = h.lost // as it turned out now
+	}
 	local := h.f.local
 	h.f.mu.Unlock()
 	switch {
@@ -200,28 +213,33 @@ func (h *Handle) Sync(ctx context.Context) error {
 }
 
 // Release ends the handle. What it, or the last one that can write, has left
-// to upload is uploaded in the background.
+// to upload is uploaded in the background. As long as a program has a map that the kernel writes for the
+// handle, that goes on.
 func (h *Handle) Release() {
 	f := h.f
-	f.m.mu.Lock()
-	f.handles--
 	f.mu.Lock()
-	h.stayLocked()
-	f.open--
+	bound := h.unbindLocked() // before a version is sealed: that costs no clone then
+	f.mu.Unlock()
+	f.m.mu.Lock()
+	f.mu.Lock()
 	if err := h.lookLocked(); err != nil {
 		f.m.log.Warn("what was written to a file cannot be uploaded", "path", f.path, "error", err)
 	}
-	unbound := h.unbindLocked() // before a version is sealed: that costs no clone then
-	if h.write {
+	if h.bound == nil {
+		f.handles--
+		h.stayLocked()
+		f.open--
 		delete(f.writers, h)
 	}
+	f.m.mu.Unlock() // while a version is sealed, nobody else waits
 	if f.dirty && !f.unlinked && h.write && (h.gen > f.sealedGen || len(f.writers) == 0) {
 		f.askLocked()
 		f.queueLocked()
 	}
 	f.mu.Unlock()
-	f.m.mu.Unlock()
-	unbound()
+	if bound != nil {
+		f.m.logged(bound.Close()) // without locks: it can move what nobody else wants to the recovery folder
+	}
 	f.m.drop(f)
 }
 
