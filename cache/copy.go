@@ -27,6 +27,7 @@ type Copy struct {
 	mu   sync.RWMutex // held for writing by all that changes the content or seals it
 	data *data        // read with mu or Store.mu held, changed with both
 	seen time.Time    // while exposed: the modification time of the file, as far as it was looked at; guarded by mu
+	sum  *uint32      // while exposed: of the version that was sealed last, nil: none; guarded by mu
 }
 
 // NewCopy makes a copy of a file of size bytes, none of which is present. The

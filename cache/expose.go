@@ -2,6 +2,8 @@ package cache
 
 import (
 	"errors"
+	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"time"
@@ -52,7 +54,7 @@ func (s *Store) Expose(path string, c *Copy) (bool, error) {
 	if err := s.settle(d); err != nil { // a power cut must not bring it back as a clean copy with other bytes
 		return false, errors.Join(err, s.unmarkFile(d))
 	}
-	c.seen = quiet()
+	c.seen, c.sum = quiet(), nil
 	c.exposed.Store(1)
 	return true, nil
 }
@@ -126,11 +128,32 @@ func (s *Store) Cover(c *Copy) (bool, error) {
 	if _, err := c.lookLocked(); err != nil { // after it: nothing comes any more
 		return false, err
 	}
+	if err := c.compareLocked(); err != nil {
+		return false, err
+	}
 	c.exposed.Store(0)
 	if !c.seen.Equal(quiet()) {
 		return true, nil
 	}
 	return true, s.unmarkFile(c.data)
+}
+
+// compareLocked finds a store through a map that came just while a version
+// was sealed: the kernel sets the time first, then lets the program store, and quiet can come in between. Nobody
+// can write the file any more.
+func (c *Copy) compareLocked() error {
+	if c.sum == nil || !c.seen.Equal(quiet()) {
+		return nil
+	}
+	sum, err := c.data.checksum()
+	if err != nil || sum == *c.sum {
+		return err
+	}
+	if err := c.data.rouse(); err != nil {
+		return err
+	}
+	_, err = c.lookLocked()
+	return err
 }
 
 // sealClone is Seal of an exposed copy: the version gets a clone. If somebody
@@ -149,6 +172,10 @@ func (s *Store) sealClone(path string, c *Copy, a Attrs) (v *Sealed, err error) 
 		return nil, err
 	}
 	size, err := from.cloneQuiet(to)
+	var sum uint32
+	if err == nil {
+		sum, err = to.checksum()
+	}
 	s.mu.Lock()
 	defer s.unlock()
 	if err == nil {
@@ -162,7 +189,7 @@ func (s *Store) sealClone(path string, c *Copy, a Attrs) (v *Sealed, err error) 
 			s.guardLocked(v, to)
 			s.endLocked(ended)
 			c.size.Store(size)
-			c.seen = quiet()
+			c.seen, c.sum = quiet(), &sum
 			return v, to.release()
 		}
 	}
@@ -206,6 +233,18 @@ func (d *data) cloneQuiet(to *data) (size int64, err error) {
 			return 0, err
 		}
 	}
+}
+
+// checksum returns that of the whole file.
+func (d *data) checksum() (uint32, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.file == nil {
+		return 0, fs.ErrClosed
+	}
+	h := crc32.New(castagnoli)
+	_, err := io.CopyBuffer(struct{ io.Writer }{h}, io.NewSectionReader(d.file, 0, d.size), make([]byte, cloneBlock))
+	return h.Sum32(), err
 }
 
 // beQuiet gives the file the time quiet, and reports whether that tells of all

@@ -212,3 +212,26 @@ func TestChangedCopiesAreNotExposed(t *testing.T) {
 		t.Errorf("in the recovery folder: %v, want one", list)
 	}
 }
+
+// A store whose page fault began before a seal and ended after it shows in no
+// time: it is found when nobody can write any more.
+func TestStoresThatStraddleASealAreFound(t *testing.T) {
+	s, c, f := exposed(t, "the first text")
+	if _, err := s.Seal("/f", c, Attrs{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte("THE"), 0); err != nil {
+		t.Fatal(err)
+	}
+	must(t, f.Close())
+	must(t, c.data.file.SetModTime(quiet()))
+	sees(t, c, false)
+	gen := c.Generation()
+	if done, err := s.Cover(c); !done || err != nil || c.Generation() == gen {
+		t.Errorf("covered: %v, %v; generation %d as before", done, err, gen)
+	}
+	must(t, c.Close())
+	if list, err := s.Recovery(); err != nil || len(list) != 1 {
+		t.Errorf("in the recovery folder: %v, %v, want one", list, err)
+	}
+}

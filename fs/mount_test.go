@@ -87,7 +87,7 @@ func mountWith(t *testing.T, o fs.Options, opts ...ftptest.Option) *mounted {
 // if the program does.
 func (r *mounted) run(name string, args ...string) string {
 	r.Helper()
-	ctx, cancel := context.WithTimeout(r.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
 	defer cancel()
 	c := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", `cd "$0" && exec "$@"`, r.dir, name}, args...)...)
 	var stderr bytes.Buffer

@@ -48,10 +48,13 @@ func bypassing(t *testing.T) (*mounted, *requests) {
 	if q.reads() == 0 {
 		t.Fatal("the log has no READ")
 	}
-	if r.sh("cat f"); q.reads() != 0 {
-		t.Skip("this kernel does not read copies by itself")
+	for range 20 { // the server may not have confirmed the first one yet
+		if r.sh("cat f"); q.reads() == 0 {
+			return r, q
+		}
 	}
-	return r, q
+	t.Skip("this kernel does not read copies by itself")
+	return nil, nil
 }
 
 // A file that was read once is read by the kernel alone, mapped or not.
