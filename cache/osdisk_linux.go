@@ -52,12 +52,17 @@ func writeBack(f *os.File) error {
 	return unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WAIT_BEFORE|unix.SYNC_FILE_RANGE_WRITE)
 }
 
-// tellsMaps is false of file systems that have no pages to write.
+// tellsMaps is true of the file systems of which it is known.
 func tellsMaps(f *os.File) bool {
 	var st unix.Statfs_t
-	err := unix.Fstatfs(int(f.Fd()), &st)
-	t := uint32(st.Type)
-	return err == nil && t != unix.TMPFS_MAGIC && t != unix.RAMFS_MAGIC
+	if unix.Fstatfs(int(f.Fd()), &st) != nil {
+		return false
+	}
+	switch uint32(st.Type) {
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC:
+		return true
+	}
+	return false
 }
 
 // writable asks for a read lease, which the kernel refuses as long as the file

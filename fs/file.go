@@ -188,6 +188,9 @@ func (a *answer) Done()                           { a.done() }
 
 // Write writes data into the local copy.
 func (h *handle) Write(_ context.Context, data []byte, off int64) (uint32, syscall.Errno) {
+	if h.mode == passthrough {
+		h.n.m.bypass.off.Store(true) // as in Read
+	}
 	var k int
 	var err error
 	if h.append {

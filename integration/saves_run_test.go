@@ -38,17 +38,22 @@ func TestSaves(t *testing.T) {
 			for _, save := range saves {
 				t.Run(save.name, func(t *testing.T) {
 					local := t.TempDir()
-					replaySave(t, local, save.name+".calls", save.file, save.size)
+					prepareSave(t, local, save.file, save.size)
+					replaySave(t, local, save.name+".calls")
 					must(t, os.Mkdir(filepath.Join(m.Dir, save.name), 0o755))
 					e := env{Dir: filepath.Join(m.Dir, save.name), Served: filepath.Join(s.Served, save.name), Remote: true}
 					recording := save.name + ".ftp.calls"
 					if _, err := os.Stat(filepath.Join("testdata/saves", recording)); errors.Is(err, fs.ErrNotExist) {
 						recording = save.name + ".calls"
 					}
-					replaySave(t, e.Dir, recording, save.file, save.size)
+					prepareSave(t, e.Dir, save.file, save.size)
+					before := len(s.Uploads(t))
+					replaySave(t, e.Dir, recording)
 					// No wait: each of them ends in a close or a rename.
 					sameTrees(t, local, e.Served)
 					e.Same(t)
+					uploads := s.Uploads(t)[before:]
+					t.Logf("uploads: %q", uploads)
 					const modes = `find . -type f -printf '%m %P\n' | sort`
 					equal(t, "modes on the server", sh(t, e.Served, modes), sh(t, local, modes))
 					the.found.ended(t, "")
@@ -59,14 +64,19 @@ func TestSaves(t *testing.T) {
 	}
 }
 
-// replaySave makes the file that is saved and replays a recording in dir.
-func replaySave(t *testing.T, dir, recording, file string, size int) {
+// prepareSave makes the file that is saved, if it is there before.
+func prepareSave(t *testing.T, dir, file string, size int) {
 	t.Helper()
 	if size >= 0 {
 		name := filepath.Join(dir, file)
 		must(t, os.WriteFile(name, randomBytes(99, size), 0o640))
 		must(t, os.Chmod(name, 0o640))
 	}
+}
+
+// replaySave replays a recording in dir.
+func replaySave(t *testing.T, dir, recording string) {
+	t.Helper()
 	r := playback{dir: dir, fds: map[string]int{}}
 	r.run(t, readCalls(t, filepath.Join("testdata/saves", recording)))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"path"
+	"syscall"
 	"time"
 
 	"ftpfs/cache"
@@ -260,6 +261,10 @@ func (f *File) sealLocked() error {
 		tail, a.Tail = f.tail.from, f.tail.from
 	}
 	s, err := f.store.Seal(f.path, f.copy, a)
+	if errors.Is(err, syscall.ENOSPC) { // it can need a clone
+		f.store.Evict()
+		s, err = f.store.Seal(f.path, f.copy, a)
+	}
 	if err != nil {
 		return err
 	}
