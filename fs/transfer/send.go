@@ -158,10 +158,18 @@ func (f *File) whose(ctx context.Context, p string, s *cache.Sealed) (conn.Entry
 		return e, others, err
 	}
 	is := func(size int64, at time.Time) bool { return e.Size == size && e.Time.Equal(at.Truncate(time.Second)) }
-	if is(s.Size(), s.Attrs().Time) {
+	ours := is(s.Size(), s.Attrs().Time)
+	before := slices.ContainsFunc(s.Earlier(), func(v conn.Version) bool { return is(v.Size, v.Time) })
+	switch {
+	case ours && before: // of the same second
+		same, err := f.isPart(ctx, p, s, 0, e.Size)
+		if same || err != nil {
+			return e, itself, err
+		}
+		return e, superseded, nil
+	case ours:
 		return e, itself, nil
-	}
-	if slices.ContainsFunc(s.Earlier(), func(v conn.Version) bool { return is(v.Size, v.Time) }) {
+	case before:
 		return e, superseded, nil
 	}
 	if e.Size == s.Size() {
