@@ -140,20 +140,3 @@ func TestTryOutWhereNothingMayBeWritten(t *testing.T) {
 		t.Error("that tells nothing of what the server can do")
 	}
 }
-
-// What was found out long ago, or cannot be read, is not known.
-func TestFactsThatDoNotCount(t *testing.T) {
-	srv := ftptest.Start(t)
-	for _, content := range []string{
-		`{"Abilities":{"Appends":true},"Tried":"2020-01-02T03:04:05Z"}`, `{`, ``, `{"Tried":"2099-01-02T03:04:05Z"}`,
-	} {
-		cfg := configOf(srv)
-		cfg.FactsFile = filepath.Join(t.TempDir(), "facts")
-		if err := os.WriteFile(cfg.FactsFile, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if a, tried := openWith(t, cfg).Abilities(); tried || a != (conn.Abilities{}) {
-			t.Errorf("%s: %+v, %v", content, a, tried)
-		}
-	}
-}

@@ -142,6 +142,7 @@ func (s *session) loginError(err error) error {
 // UTF-8, or none, and for all facts that MLSD can give, and sends the user's own
 // commands, in one packet.
 func (s *session) setUp(cfg conn.Config) error {
+	s.srv.facts.meet(s.ctl.Features().Text())
 	p := packet{s: s}
 	var unprotected, wrong error
 	if line := s.ctl.Protection(); line != "" {

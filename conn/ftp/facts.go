@@ -7,25 +7,47 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
-
-	"ftpfs/conn"
 )
 
 // factsLife is how long what was found out about a server is believed.
 const factsLife = 30 * 24 * time.Hour
 
-// facts are what was found out about a server by trying, which its replies do
-// not tell. They are kept in a file, so that not every mount tries again.
+// fact is something that a server does or does not, which no reply of it tells.
+type fact string
+
+const (
+	appends   fact = "APPE appends"      // to the file; else it overwrites, or is refused
+	listsAll  fact = "LIST -a lists all" // that LIST lists, and dotfiles; else -a is taken for a name
+	mdtmTimes fact = "MDTM sets times"   // with a time before the path
+)
+
+// facts are what was found out about a server by trying. They are kept in a
+// file, so that not every mount tries again.
 type facts struct {
 	file string // "": not kept
 	log  *slog.Logger
 
 	mu    sync.Mutex
 	known struct { // guarded by mu
-		Abilities *conn.Abilities // nil: not tried
-		Tried     time.Time       // when
+		Server string // its answer to FEAT: another one is another server's
+		Facts  map[fact]finding
 	}
 }
+
+// finding is the outcome of a try.
+type finding struct {
+	Yes   bool
+	Tried time.Time
+}
+
+// verdict is the result of trying something out.
+type verdict uint8
+
+const (
+	untried verdict = iota
+	works
+	fails
+)
 
 // loadFacts reads what was found out before. A file that cannot be read is as
 // good as none.
@@ -44,19 +66,38 @@ func loadFacts(file string, log *slog.Logger) *facts {
 	return f
 }
 
-func (f *facts) abilities() (a conn.Abilities, tried bool) {
+// meet forgets what was found out if it was about a server that answered FEAT
+// otherwise: it may be another program now.
+func (f *facts) meet(server string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.known.Abilities == nil || time.Since(f.known.Tried) > factsLife {
-		return a, false
+	if f.known.Server != server {
+		f.known.Server, f.known.Facts = server, nil
 	}
-	return *f.known.Abilities, true
 }
 
-func (f *facts) setAbilities(a conn.Abilities) {
+// of returns what was found out about x.
+func (f *facts) of(x fact) verdict {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.known.Abilities, f.known.Tried = &a, time.Now()
+	found, ok := f.known.Facts[x]
+	switch age := time.Since(found.Tried); {
+	case !ok || age > factsLife || age < 0:
+		return untried
+	case found.Yes:
+		return works
+	}
+	return fails
+}
+
+// learn notes what was found out about x.
+func (f *facts) learn(x fact, yes bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.known.Facts == nil {
+		f.known.Facts = make(map[fact]finding)
+	}
+	f.known.Facts[x] = finding{yes, time.Now()}
 	if f.file == "" {
 		return
 	}

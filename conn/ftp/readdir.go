@@ -129,7 +129,7 @@ func (s *session) listInZone(dir string, early func([]conn.Entry)) (conn.Listing
 		e, err := parseLIST(line, now)
 		return s.inZone(e), err
 	}
-	switch known := s.srv.listsAll(); {
+	switch known := s.srv.facts.of(listsAll); {
 	case known == works:
 		return s.fetch("LIST", dir, "LIST -a", parse, early)
 	case known == fails || !s.unix:
@@ -145,12 +145,12 @@ func (s *session) listInZone(dir string, early func([]conn.Entry)) (conn.Listing
 	}
 	switch {
 	case err == nil && overlap(all, plain):
-		s.srv.setListsAll(works)
+		s.srv.facts.learn(listsAll, true)
 		return all, nil
 	case err == nil && len(plain.Entries) == 0:
 		return all, nil
 	case err != nil || len(plain.Entries) > 1: // a single name may be new
-		s.srv.setListsAll(fails)
+		s.srv.facts.learn(listsAll, false)
 	}
 	return plain, nil
 }

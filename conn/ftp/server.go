@@ -15,7 +15,6 @@ type server struct {
 
 	mu      sync.Mutex
 	lacking map[string]bool // guarded by mu; commands that it does not know, see lack
-	listAll verdict         // guarded by mu; does "LIST -a" show all that LIST shows?
 	hosts   hosts           // guarded by mu
 	links   bool            // guarded by mu; MLSD has named a symlink
 	site    []string        // guarded by mu; words of the answer to SITE HELP; not nil: it was asked
@@ -26,15 +25,6 @@ type server struct {
 	listZone   *time.Location // guarded by mu; nil: not known
 	zoneTrials int            // guarded by mu
 }
-
-// verdict is the result of trying something out.
-type verdict uint8
-
-const (
-	untried verdict = iota
-	works
-	fails
-)
 
 // lacks reports whether the server has said that it does not know a command.
 func (v *server) lacks(command string) bool {
@@ -97,12 +87,6 @@ func (v *server) setKeeps(what string, x verdict) {
 	v.kept[what] = x
 }
 
-func (v *server) listsAll() verdict {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.listAll
-}
-
 func (v *server) knownHosts() hosts {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -119,12 +103,6 @@ func (v *server) listsHost() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.hosts.listed = true
-}
-
-func (v *server) setListsAll(x verdict) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.listAll = x
 }
 
 func (v *server) namesLinks() bool {

@@ -138,12 +138,14 @@ func (s *session) commit(path string, sent int64, c conn.Commit) (conn.Entry, er
 		present *question // what is to be replaced
 		ready   wire.Reply
 		chmodOK bool
+		verb    = s.timeVerb()
+		timed   wire.Reply
 	)
 	if s.long(c.RenameTo) { // see Rename
 		p.add("CWD "+dirOf(c.RenameTo), ignore)
 	}
-	if verb := s.timeVerb(); verb != "" && !c.Time.IsZero() {
-		p.add(timeLine(verb, path, c.Time), func(r wire.Reply) { s.learnTime(verb, r) })
+	if verb != "" && !c.Time.IsZero() {
+		p.add(timeLine(verb, path, c.Time), func(r wire.Reply) { timed = r })
 	}
 	if c.SetMode && !s.srv.lacks("SITE CHMOD") {
 		p.add(chmodLine(path, c.Mode), func(r wire.Reply) { chmodOK = !s.srv.lack("SITE CHMOD", r) && r.OK() })
@@ -166,6 +168,7 @@ func (s *session) commit(path string, sent int64, c conn.Commit) (conn.Entry, er
 	if err != nil || e.Size != c.Size {
 		return conn.Entry{}, s.fail("STOR", path, fmt.Errorf("%w: it has %d bytes, not %d (%v)", conn.ErrShortStore, e.Size, c.Size, err))
 	}
+	s.learnTime(verb, timed, c.RenameTo != "")
 	if chmodOK {
 		e.Mode, e.HasMode = c.Mode&(iofs.ModePerm|iofs.ModeSetuid|iofs.ModeSetgid|iofs.ModeSticky), true
 	}
@@ -209,11 +212,16 @@ func (s *session) dropRename(path string, ready wire.Reply) {
 	}
 }
 
-// learnTime remembers what an attempt to set a time of our own file showed.
-// Where MDTM cannot set times, the server takes the time for a part of the
-// name and finds no such file.
-func (s *session) learnTime(verb string, r wire.Reply) {
-	if !s.srv.lack(timeKey(verb), r) && verb == "MDTM" && !r.OK() {
-		s.noMDTMTime = true
+// learnTime remembers what an attempt to set a time by verb showed, of a file
+// that is there. Where MDTM cannot set times, the server takes the time for a
+// part of the name and finds no such file. It may be for the owner only, so what
+// is learned of a file that was not made just now counts for this session alone.
+func (s *session) learnTime(verb string, r wire.Reply, made bool) {
+	if r.Code == 0 || s.srv.lack(timeKey(verb), r) || verb != "MDTM" {
+		return
+	}
+	s.noMDTMTime = !r.OK()
+	if made && s.srv.facts.of(mdtmTimes) == untried {
+		s.srv.facts.learn(mdtmTimes, r.OK())
 	}
 }

@@ -15,7 +15,10 @@ const (
 )
 
 // Abilities implements conn.Session.
-func (s *session) Abilities() (conn.Abilities, bool) { return s.srv.facts.abilities() }
+func (s *session) Abilities() (a conn.Abilities, tried bool) {
+	v := s.srv.facts.of(appends)
+	return conn.Abilities{Appends: v == works}, v != untried
+}
 
 // TryOut implements conn.Session. goftp.io's server overwrites at APPE, others
 // refuse it; the size tells.
@@ -41,6 +44,6 @@ func (s *session) TryOut(ctx context.Context, path string) (conn.Abilities, erro
 	}
 	e, err := q.entry()
 	a.Appends = err == nil && e.Size == int64(len(scratch+addition))
-	s.srv.facts.setAbilities(a)
+	s.srv.facts.learn(appends, a.Appends)
 	return a, nil
 }

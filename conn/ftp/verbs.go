@@ -161,7 +161,7 @@ func (s *session) timeVerb() string {
 	switch {
 	case s.feat.has("MFMT") && !s.srv.lacks(timeKey("MFMT")):
 		return "MFMT"
-	case s.feat.has("MDTM") && !s.feat.has("MFMT") && !s.noMDTMTime && !s.srv.lacks(timeKey("MDTM")):
+	case s.feat.has("MDTM") && !s.feat.has("MFMT") && !s.noMDTMTime && s.srv.facts.of(mdtmTimes) != fails && !s.srv.lacks(timeKey("MDTM")):
 		return "MDTM"
 	case s.feat.has("SITE UTIME") && !s.srv.lacks(timeKey("SITE UTIME")):
 		return "SITE UTIME"
