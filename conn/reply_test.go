@@ -203,6 +203,69 @@ func TestSessionReplies(t *testing.T) {
 	}
 }
 
+// FTP.md's table of texts, in the order of its rows, behind an echoed path and
+// without.
+func TestTextTable(t *testing.T) {
+	for _, row := range []struct {
+		want  error
+		texts []string
+	}{
+		{fs.ErrNotExist, []string{"No such file or directory", "not found", "cannot find the file", "can't find it", "Sorry, but that file doesn't exist", "does not exist", "No such directory."}},
+		{fs.ErrPermission, []string{"Permission denied.", "Access denied", "Access is denied.", "not allowed", "Forbidden"}},
+		{ErrNotOwner, []string{"Operation not permitted"}},
+		{fs.ErrExist, []string{"File exists", "already exists"}},
+		{ErrNotEmpty, []string{"Directory not empty"}},
+		{ErrIsDir, []string{"Is a directory"}},
+		{ErrNotDir, []string{"Not a directory", "is a file"}},
+		{ErrLoop, []string{"Too many levels of symbolic links"}},
+		{ErrNameTooLong, []string{"File name too long", "command too long", "Input line too long."}},
+		{ErrInvalidName, []string{"Prohibited file name", "illegal name", "invalid filename", "Invalid file name", "invalid name"}},
+		{ErrReadOnly, []string{"Read-only file system"}},
+		{ErrBusy, []string{"file in use", "it is being used", "Device or resource busy", "is locked"}},
+		{ErrCrossDevice, []string{"Invalid cross-device link"}},
+		{ErrQuota, []string{"Disk quota exceeded", "over quota"}},
+		{ErrNoSpace, []string{"No space left on device", "disk full", "Insufficient disk space"}},
+	} {
+		for _, text := range row.texts {
+			for _, code := range []int{550, 551, 553, 450, 451} {
+				checkReply(t, "DELE", "/p", code, text, row.want, Refused, false)
+				checkReply(t, "DELE", "/d/read-only", code, "/d/read-only: "+text, row.want, Refused, false)
+			}
+		}
+	}
+	for _, text := range []string{"not a plain file.", "Not a regular file", "I can only retrieve regular files"} {
+		checkReply(t, "RETR", "/p", 550, text, ErrIsDir, Refused, true)
+	}
+	checkReply(t, "RNTO", "/p", 550, "Operation not permitted", ErrIsDir, Refused, true) // ProFTPD
+}
+
+// FTP.md's table of codes: the rows that no recorded reply has.
+func TestCodeTable(t *testing.T) {
+	for _, text := range []string{
+		"too many users", "server overloaded", "try later", "Try again later", "please try back later", "maximum number of clients",
+		"exceeds the number of connections", "already connected", "simultaneous logins", "no more connections",
+	} {
+		checkReply(t, "PASS", "", 530, text, ErrTooMany, NotExecuted, false)
+		checkReply(t, "connect", "", 421, text, ErrTooMany, NotExecuted, false)
+	}
+	for _, code := range []int{500, 502, 504} {
+		checkReply(t, "SITE CHMOD", "/p", code, "what?", errors.ErrUnsupported, Refused, false)
+	}
+	for _, code := range []int{501, 503} {
+		checkReply(t, "MFMT", "/p", code, "what?", errors.ErrUnsupported, Refused, false)
+	}
+	for _, code := range []int{521, 534, 536} {
+		checkReply(t, "PROT", "", code, "policy", fs.ErrPermission, Refused, false)
+	}
+	checkReply(t, "RNTO", "/p", 450, "not now", ErrBusy, Refused, true)
+	for _, verb := range []string{"SIZE", "MDTM", "STAT", "LIST", "NLST"} {
+		checkReply(t, verb, "/p", 450, "not now", fs.ErrNotExist, Refused, true)
+	}
+	checkReply(t, "DELE", "/p", 503, "bad sequence", ErrProtocol, NotExecuted, false)
+	checkReply(t, "RETR", "/p", 554, "offset", ErrOffset, Refused, false)
+	checkReply(t, "DELE", "/p", 501, "what?", ErrInvalidName, Refused, false)
+}
+
 func TestVagueUntilProbed(t *testing.T) {
 	e := ReplyError("STOR", "/p", 553, "Could not create file.")
 	if !e.Vague() {
