@@ -5,10 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/jlaffaye/ftp"
 
 	"ftpfs/conn"
+)
+
+// Bounds of what is read of a download that was given up.
+const (
+	finishAtMost = 256 << 10 // bytes
+	finishTime   = 700 * time.Millisecond
 )
 
 // Open implements conn.Session. ctx counts until the Download is read to its
@@ -83,6 +90,9 @@ func (d *download) Read(p []byte) (int, error) {
 // Close implements conn.Download. Before the end of the data it gives the
 // transfer up; whatever the server replies to that ends it.
 func (d *download) Close() error {
+	if d.s.product.diesEarly {
+		d.finish()
+	}
 	if d.err != nil {
 		return nil // it has ended
 	}
@@ -93,6 +103,18 @@ func (d *download) Close() error {
 		return at("RETR", d.path, conn.Unknown, broken)
 	}
 	return nil
+}
+
+// finish reads on, in case that little is left, which spares a server its
+// trouble with the early end. If nothing comes, the session is dropped.
+func (d *download) finish() {
+	stop := time.AfterFunc(finishTime, func() { d.resp.SetDeadline(time.Now()) }).Stop
+	defer stop()
+	start, buf := time.Now(), make([]byte, 32<<10)
+	for left := finishAtMost; d.err == nil && left > 0 && time.Since(start) < finishTime; {
+		n, _ := d.Read(buf) // its error is d.err
+		left -= n
+	}
 }
 
 var errClosed = errors.New("the download is closed")

@@ -111,6 +111,48 @@ func TestCloseEarlyWithoutReply(t *testing.T) {
 	want(t, s, d.Close(), conn.ErrTimeout, conn.Unknown)
 }
 
+// A server that may die of an early end is read on where little is left, and
+// not waited for.
+func TestCloseEarlyReadsOn(t *testing.T) {
+	const inetutils = "localhost FTP server (GNU inetutils 2.4) ready."
+	for name, tt := range map[string]struct {
+		size  int
+		fault *ftptest.Fault
+		alive bool
+		last  int // the reply to RETR
+	}{
+		"little is left":  {200 << 10, nil, true, 226},
+		"much is left":    {16 << 20, nil, true, 426},
+		"nothing comes":   {200 << 10, new(ftptest.StallData("RETR", 1000)), false, 0},
+		"it is cut there": {200 << 10, new(ftptest.CutData("RETR", 100<<10)), false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv, s := as(t, inetutils, map[string]string{"f": strings.Repeat("x", tt.size)})
+			if tt.fault != nil {
+				defer srv.Fault(*tt.fault)()
+			}
+			d, err := s.Open(bg, "/f", 0, conn.Version{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(d, make([]byte, 10)); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			d.Close()
+			if took := time.Since(began); took > 2*time.Second {
+				t.Errorf("it took %v", took)
+			}
+			if alive := s.Err() == nil; alive != tt.alive {
+				t.Errorf("the session's Err is %v", s.Err())
+			}
+			if _, r := s.ctl.Last(); tt.last != 0 && r.Code != tt.last {
+				t.Errorf("the last reply is %v, want %d", r, tt.last)
+			}
+		})
+	}
+}
+
 // A download that was cut is never taken for whole.
 func TestDownloadCut(t *testing.T) {
 	for name, tt := range map[string]struct {

@@ -22,6 +22,7 @@ type product struct {
 	inOrder    bool // it takes the login in one packet, and answers what comes with it in order
 	manners    wire.Manners
 
+	diesEarly   bool // it may end when a download is given up (FTP.md: one time in four)
 	refusesMade bool // MKD of a directory that is there: goftp.io's answers 257
 }
 
@@ -48,7 +49,7 @@ func productOf(greeting wire.Reply) product {
 		"vsftpd":           {inOrder: true, manners: ordered(4000)}, // has no MLSD
 		"pure-ftpd":        {inOrder: true, manners: aborts, namesLinks: true, goesBack: true, mapsNames: true, shallow: true},
 		"pyftpdlib":        {inOrder: true, manners: early, onlyUTF8: true},
-		"inetutils":        {inOrder: true, manners: telnet(ordered(508))},
+		"inetutils":        {inOrder: true, manners: telnet(ordered(508)), diesEarly: true},
 		"ftpfs ftp server": {inOrder: true, manners: ordered(508), namesLinks: true}, // ours, of the demo
 	} {
 		if strings.Contains(text, name) {
