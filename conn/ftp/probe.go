@@ -118,7 +118,7 @@ func (s *session) look(p string) sight {
 			}
 		}
 	)
-	if s.feat.has("MLST") {
+	if s.hasMLST() {
 		probe("MLST", p, func(r wire.Reply) {
 			if e, err := parseMLST(p, r); err == nil {
 				is(e.Kind)

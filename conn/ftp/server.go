@@ -39,10 +39,15 @@ func (v *server) lack(command string, r wire.Reply) bool {
 	if r.Code != 500 && r.Code != 502 && r.Code != 504 {
 		return false
 	}
+	v.without(command)
+	return true
+}
+
+// without takes note that a command is of no use.
+func (v *server) without(command string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.lacking[command] = true
-	return true
 }
 
 // setUpLines returns what a login will send behind TYPE, as far as that is known.

@@ -201,6 +201,9 @@ func (s *session) transferError(op, p string, err error) error {
 	return s.refusal(op, p, r)
 }
 
+// hasMLST tells whether the server offers MLST, and has answered it so far.
+func (s *session) hasMLST() bool { return s.feat.has("MLST") && !s.srv.lacks("MLST") }
+
 // packet is a list of commands to be sent together.
 type packet struct {
 	s     *session
@@ -221,6 +224,9 @@ func (p *packet) send() error {
 	replies, err := p.s.ctl.Pipeline(p.lines...)
 	for i, r := range replies {
 		p.then[i](r)
+	}
+	if errors.Is(err, conn.ErrTimeout) && strings.HasPrefix(p.lines[len(replies)], "MLST ") {
+		p.s.srv.without("MLST") // uftpd: it never answers, though it offers it
 	}
 	if err != nil && len(replies) > 0 {
 		return at("session", "", conn.Unknown, err)

@@ -94,7 +94,7 @@ func firstOf(paths []string) string {
 // askDir adds the question whether path is a directory, or whatever MLST says
 // it is, to p. res holds what SIZE said.
 func (s *session) askDir(p *packet, path string, res *conn.StatResult) {
-	if s.feat.has("MLST") {
+	if s.hasMLST() {
 		p.add("MLST "+path, func(r wire.Reply) {
 			if e, err := parseMLST(path, r); err == nil {
 				*res = conn.StatResult{Entry: e}
@@ -129,7 +129,7 @@ type question struct {
 func (s *session) ask(path string) *question { return &question{s: s, path: path} }
 
 func (q *question) addTo(p *packet) {
-	if q.s.feat.has("MLST") && !q.s.feat.has("SIZE") {
+	if q.s.hasMLST() && !q.s.feat.has("SIZE") {
 		p.add("MLST "+q.path, func(r wire.Reply) { q.mlst = r })
 		return
 	}
@@ -142,7 +142,7 @@ func (q *question) leads() {
 	take := func(to *wire.Reply) func(wire.Reply) bool {
 		return func(r wire.Reply) bool { *to = r; return true }
 	}
-	if q.s.feat.has("MLST") && !q.s.feat.has("SIZE") {
+	if q.s.hasMLST() && !q.s.feat.has("SIZE") {
 		q.s.ctl.Lead("MLST "+q.path, take(&q.mlst))
 		return
 	}

@@ -149,6 +149,28 @@ func TestParseMLST(t *testing.T) {
 	}
 }
 
+// A server that offers MLST and never answers it is asked once.
+func TestMLSTThatHangs(t *testing.T) {
+	srv := ftptest.Start(t)
+	fill(t, srv, map[string]string{"d/x": ""})
+	defer srv.Fault(ftptest.DelayReply("MLST", 250, time.Minute))()
+	cfg := configOf(srv)
+	cfg.Timeout = 200 * time.Millisecond
+	dial := Dialer(cfg)
+	first := mustDial(t, dial)
+	defer first.Close()
+	_, err := first.Stat(bg, "/d")
+	want(t, first, err, conn.ErrTimeout, conn.NotExecuted)
+	second := mustDial(t, dial)
+	defer second.Close()
+	if e, err := second.Stat(bg, "/d"); err != nil || e.Kind != conn.KindDir {
+		t.Errorf("%+v, %v", e, err)
+	}
+	if n := srv.Count("MLST"); n != 1 {
+		t.Errorf("MLST was asked %d times", n)
+	}
+}
+
 func FuzzParseMLST(f *testing.F) {
 	f.Add(" modify=20261122212609;size=10;type=file;UNIX.mode=0644; /dir/name")
 	f.Add("type=cdir")
