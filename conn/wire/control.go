@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"ftpfs/conn"
@@ -223,8 +224,11 @@ func (c *Control) unsolicited() error {
 
 // endError says how the connection ended; the reader is gone.
 func (c *Control) endError() error {
-	if errors.Is(c.readErr, io.EOF) {
+	switch {
+	case errors.Is(c.readErr, io.EOF):
 		return errClosedByServer
+	case errors.Is(c.readErr, syscall.ECONNRESET): // as it is closed with commands that the server has not read
+		return fmt.Errorf("%w: %w", errClosedByServer, c.readErr)
 	}
 	return fmt.Errorf("control connection: %w", c.readErr)
 }
