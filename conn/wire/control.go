@@ -228,12 +228,15 @@ func (c *Control) endError() error {
 	case errors.Is(c.readErr, io.EOF):
 		return errClosedByServer
 	case errors.Is(c.readErr, syscall.ECONNRESET): // as it is closed with commands that the server has not read
-		return fmt.Errorf("%w: %w", errClosedByServer, c.readErr)
+		return errResetByServer
 	}
 	return fmt.Errorf("control connection: %w", c.readErr)
 }
 
-var errClosedByServer = fmt.Errorf("the server closed the control connection: %w", io.ErrUnexpectedEOF)
+var (
+	errClosedByServer = fmt.Errorf("the server closed the control connection: %w", io.ErrUnexpectedEOF)
+	errResetByServer  = fmt.Errorf("the server reset the control connection: %w", io.ErrUnexpectedEOF)
+)
 
 // saidError is a reply that ends the connection: unasked for, or a 421.
 type saidError struct{ Reply }
