@@ -226,7 +226,7 @@ func (d *data) cloneQuiet(to *data) (size int64, err error) {
 			return 0, err
 		}
 		_, at, err := d.measure()
-		if err != nil || at.Equal(quiet()) || try == sealTries {
+		if err != nil || at.Equal(quiet()) || try == sealTries || size > MaxExposed {
 			return size, err
 		}
 		if err := to.empty(); err != nil {

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"ftpfs/cache"
@@ -152,6 +154,18 @@ const (
 	lingerFirst = 5 * time.Millisecond
 	lingerMost  = 5 * time.Second
 )
+
+// askMaps does askMapsLocked for all files. Nothing is sealed with m.mu held.
+func (m *Manager) askMaps() {
+	m.mu.Lock()
+	files := slices.Collect(maps.Values(m.files))
+	m.mu.Unlock()
+	for _, f := range files {
+		f.mu.Lock()
+		f.askMapsLocked()
+		f.mu.Unlock()
+	}
+}
 
 // askMapsLocked has uploaded what came through maps that outlive their descriptors.
 func (f *File) askMapsLocked() {

@@ -73,12 +73,8 @@ func (m *Manager) Drain(ctx context.Context, progress func(pending int)) error {
 	again := time.NewTicker(drainRetry)
 	defer again.Stop()
 	for now := true; ; {
+		m.askMaps()
 		m.mu.Lock()
-		for _, f := range m.files {
-			f.mu.Lock()
-			f.askMapsLocked()
-			f.mu.Unlock()
-		}
 		settled, tidying := m.settled, m.tidying.Load() > 0
 		m.mu.Unlock()
 		files := m.pending()
