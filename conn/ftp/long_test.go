@@ -1,9 +1,11 @@
 package ftp
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,5 +78,31 @@ func TestLongPaths(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// From far down ProFTPD does not find other paths: the session comes up first, once.
+func TestComesUp(t *testing.T) {
+	deep := strings.Repeat("/"+strings.Repeat("d", 200), 4)
+	srv, s := start(t, map[string]string{deep[1:] + "/f": "deep", "g": "here"})
+	for range 2 {
+		if _, err := s.Stat(bg, deep+"/f"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	srv.ResetLog()
+	for range 2 {
+		if _, err := s.Stat(bg, "/g"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var moves []string
+	for i, c := range srv.Log() {
+		if c.Verb == "CWD" {
+			moves = append(moves, fmt.Sprint(i, " ", c.Arg))
+		}
+	}
+	if want := []string{"0 /"}; !slices.Equal(moves, want) {
+		t.Errorf("went %q, want %q", moves, want)
 	}
 }

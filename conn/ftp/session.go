@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/textproto"
+	"slices"
 	"strings"
 
 	"github.com/jlaffaye/ftp"
@@ -33,6 +34,7 @@ type session struct {
 	home       string // login directory
 	unix       bool   // SYST says so
 	away       bool   // the current directory is not the root
+	deep       bool   // it is so far down that commands about it are too long for the server
 	noMDTMTime bool   // MDTM does not set times here, though it may for other users
 }
 
@@ -76,14 +78,18 @@ func (s *session) Noop(ctx context.Context) error {
 	return nil
 }
 
-// begin starts a verb about paths.
+// begin starts a verb about paths, all of which must be such as can be sent.
 func (s *session) begin(ctx context.Context, op string, paths ...string) (end func(), err error) {
 	for _, p := range paths {
 		if err := s.check(op, p); err != nil {
 			return nil, err
 		}
-		s.away = s.away || s.long(p) // the wire goes to its directory
 	}
+	return s.start(ctx, op, paths)
+}
+
+// start starts a verb about paths.
+func (s *session) start(ctx context.Context, op string, paths []string) (end func(), err error) {
 	end, err = s.ctl.Begin(ctx)
 	if err != nil {
 		first := ""
@@ -92,7 +98,29 @@ func (s *session) begin(ctx context.Context, op string, paths ...string) (end fu
 		}
 		return nil, at(op, first, conn.OutcomeOf(err), err)
 	}
+	if err := s.comeUp(paths); err != nil {
+		end()
+		return nil, err
+	}
 	return end, nil
+}
+
+// comeUp goes back to the root from a directory that is far down, before a
+// verb about paths that are not: ProFTPD does not find them from there.
+func (s *session) comeUp(paths []string) error {
+	if len(paths) == 0 {
+		return nil
+	}
+	was := s.deep
+	s.deep = slices.ContainsFunc(paths, s.long) // the wire goes to its directory
+	s.away = s.away || s.deep
+	if s.deep || !was {
+		return nil
+	}
+	if err := s.do("CWD", "/", "CWD /"); conn.OutcomeOf(err) != conn.Refused {
+		return err
+	}
+	return nil
 }
 
 // check refuses paths that the server would not get as they are.

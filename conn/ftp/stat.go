@@ -26,7 +26,7 @@ func (s *session) Stat(ctx context.Context, p string) (conn.Entry, error) {
 // StatBatch implements conn.Session. What SIZE and MDTM leave open (they
 // refuse directories, some without a word) is asked in a second round trip.
 func (s *session) StatBatch(ctx context.Context, paths []string) ([]conn.StatResult, error) {
-	end, err := s.begin(ctx, "SIZE")
+	end, err := s.start(ctx, "SIZE", paths)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (s *session) StatBatch(ctx context.Context, paths []string) ([]conn.StatRes
 
 // Times implements conn.Session.
 func (s *session) Times(ctx context.Context, paths []string) ([]time.Time, error) {
-	end, err := s.begin(ctx, "MDTM")
+	end, err := s.start(ctx, "MDTM", paths)
 	if err != nil {
 		return nil, err
 	}
