@@ -57,10 +57,10 @@ func eventually(t testing.TB, limit time.Duration, ok func() error) {
 	t.Fatalf("not within %v: %v", limit, err)
 }
 
-// command runs a program in dir with a limit of a minute and returns what it
+// command runs a program in dir with a limit of two minutes and returns what it
 // wrote. The locale and the time zone are fixed.
 func command(dir, name string, args ...string) (stdout, stderr string, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute) // git on pyftpdlib takes half of one on a quiet machine
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	var out, errs bytes.Buffer

@@ -59,8 +59,9 @@ func mapping(t *testing.T, f *os.File, size int) []byte {
 	return m
 }
 
-// What is written through a shared mapping is on the server when msync(2) has
-// returned, and write(2) and the mapping see each other.
+// What is written through a shared mapping is on the server when fsync(2) has
+// returned (msync(2) is not enough where the kernel writes the local copy by
+// itself), and write(2) and the mapping see each other.
 func mapShared(t *testing.T, e env) string {
 	const size = 1 << 20
 	want := randomBytes(2, size)
@@ -73,6 +74,7 @@ func mapShared(t *testing.T, e env) string {
 		copy(want[at:], "mapped")
 	}
 	must(t, unix.Msync(m, unix.MS_SYNC))
+	must(t, f.Sync())
 	e.Holds(t, "f", want)
 	must(t, errOf(f.WriteAt([]byte("written"), 300_000)))
 	copy(want[300_000:], "written")

@@ -315,7 +315,7 @@ func readWhileWritten(t testing.TB, e env) {
 	must(t, err)
 	equal(t, "all", bytes.Equal(all, want), true)
 	must(t, w.Close())
-	e.Holds(t, "f", want)
+	e.HoldsSoon(t, "f", want) // another case that forks beside it has a copy of w for a moment
 }
 
 func truncOpen(t testing.TB, e env) {
