@@ -4,6 +4,7 @@ package integration
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -109,23 +110,39 @@ func ownNetwork(t *testing.T) {
 	sh(t, "/", "ip link set lo up")
 }
 
-// noneStuck waits until no thread of this process, which makes the calls, and
-// none of ftpfs sleeps in a way that no signal ends (proc(5): state D).
+// noneStuck waits until each thread of this process, which makes the calls,
+// and each of ftpfs has been seen in another state than that in which no signal
+// ends its sleep (proc(5): state D). Tests beside this one may have some of
+// their own wait for a server that is away, one after the other.
 func noneStuck(t *testing.T, m *mounted) {
 	t.Helper()
-	eventually(t, 5*time.Second, func() error {
-		for _, pid := range []int{os.Getpid(), m.cmd.Process.Pid} {
-			tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
-			if err != nil || len(tasks) == 0 {
-				return fmt.Errorf("no threads of %d: %v", pid, err)
-			}
-			for _, task := range tasks {
-				b, _ := os.ReadFile(task) // it may have ended
-				if _, state, _ := strings.Cut(string(b), ") "); strings.HasPrefix(state, "D") {
-					return fmt.Errorf("in state D: %s", b)
-				}
-			}
+	stuck := asleep(t, os.Getpid(), m.cmd.Process.Pid)
+	eventually(t, 2*faultLimit, func() error {
+		now := asleep(t, os.Getpid(), m.cmd.Process.Pid)
+		maps.DeleteFunc(stuck, func(task, _ string) bool { return now[task] == "" })
+		for task := range stuck {
+			return fmt.Errorf("in state D: %s", now[task])
 		}
 		return nil
 	})
+}
+
+// asleep returns the stat files of the threads that are in state D.
+func asleep(t *testing.T, pids ...int) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, pid := range pids {
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		must(t, err)
+		if len(tasks) == 0 {
+			t.Fatalf("no threads of %d", pid)
+		}
+		for _, task := range tasks {
+			b, _ := os.ReadFile(task) // it may have ended
+			if _, state, _ := strings.Cut(string(b), ") "); strings.HasPrefix(state, "D") {
+				found[task] = string(b)
+			}
+		}
+	}
+	return found
 }
