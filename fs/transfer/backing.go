@@ -134,7 +134,7 @@ func (h *Handle) unbindLocked() *cache.Copy {
 	if c.Generation() != gen {
 		h.sawLocked()
 	}
-	if !done && err == nil {
+	if !done && !errors.Is(err, fs.ErrClosed) { // also if that could not be found out
 		h.lingers++
 		time.AfterFunc(min(lingerMost, lingerFirst<<min(2*(h.lingers-1), 20)), func() { f.m.spawn(h.Release) })
 		return nil
