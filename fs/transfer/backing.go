@@ -180,6 +180,18 @@ func (f *File) askMapsLocked() {
 	}
 }
 
+// isBeingWrittenLocked tells whether the kernel may write the copy for a
+// program that has not closed it: nobody can tell whose the bytes in it are, and its close makes
+// them a version.
+func (f *File) isBeingWrittenLocked() bool {
+	for w := range f.writers {
+		if w.lingers == 0 && w.bound != nil && w.bound == f.copy {
+			return true
+		}
+	}
+	return false
+}
+
 // logged logs that the journal cannot be written.
 func (m *Manager) logged(err error) {
 	if err != nil && !errors.Is(err, fs.ErrClosed) {

@@ -232,7 +232,7 @@ func (h *Handle) Release() {
 		delete(f.writers, h)
 	}
 	f.m.mu.Unlock() // while a version is sealed, nobody else waits
-	if f.dirty && !f.unlinked && h.write && (h.gen > f.sealedGen || len(f.writers) == 0) {
+	if f.dirty && !f.unlinked && h.write && (h.gen > f.sealedGen && !f.isBeingWrittenLocked() || len(f.writers) == 0) {
 		f.askLocked()
 		f.queueLocked()
 	}

@@ -1,0 +1,65 @@
+package transfer_test
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"ftpfs/fs/transfer"
+)
+
+// bound opens the file at p as a program whose writes the kernel does by itself.
+func (r *rig) bound(p string) (*transfer.Handle, *os.File) {
+	r.Helper()
+	h := r.open(p, transfer.How{Write: true})
+	file := h.BackingToWrite(r.Context())
+	if file == nil {
+		r.Fatal("the kernel cannot write the copy")
+	}
+	defer file.Close()
+	kernel, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", file.Fd()), os.O_RDWR, 0)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return h, kernel
+}
+
+// RELEASE comes some time after the close: what another program is writing by
+// then is its own, and no version before that closes.
+func TestReleaseLeavesWhatAnotherIsWriting(t *testing.T) {
+	for name, mode := range map[string]transfer.WriteMode{"through": transfer.WriteThrough, "back": transfer.WriteBack} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, func(t *testing.T, r *rig) {
+				r.remount(8, transfer.Options{Write: mode})
+				r.put("f", []byte("the first version"))
+				time.Sleep(time.Minute)
+				r.reads("/f", []byte("the first version"))
+				first, kernel := r.bound("/f")
+				r.overwrite(kernel, "THE", 0)
+				r.flush(first)
+				r.drain()
+				kernel.Close()
+				second, kernel := r.bound("/f")
+				r.overwrite(kernel, "FIRST", 4)
+				first.Release()
+				r.drain()
+				r.has("f", []byte("THE first version"))
+				r.overwrite(kernel, "VERSION", 10)
+				r.flush(second)
+				kernel.Close()
+				second.Release()
+				r.drain()
+				r.has("f", []byte("THE FIRST VERSION"))
+			})
+		})
+	}
+}
+
+// overwrite writes text at off without our seeing it.
+func (r *rig) overwrite(kernel *os.File, text string, off int64) {
+	r.Helper()
+	if _, err := kernel.WriteAt([]byte(text), off); err != nil {
+		r.Error(err)
+	}
+}
