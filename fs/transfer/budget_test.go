@@ -121,7 +121,8 @@ func budgets() []budget {
 			}
 		}},
 		{"one read at a new place", 1, busy, func(r *rig) { r.readAt("/big", 777<<20) }},
-		{"rm -r of 11 directories with 100 files", 118, full, func(r *rig) { r.removeAll("/top") }},
+		// 116 to 119, by the order in which goroutines run that become ready at one instant.
+		{"rm -r of 11 directories with 100 files", 120, full, func(r *rig) { r.removeAll("/top") }},
 		{"300 small files in turn", 121, small, func(r *rig) {
 			for i := range 300 {
 				r.reads(fmt.Sprintf("/small/f%03d", i), random(4096))
