@@ -35,3 +35,17 @@ func TestGraceLeavesNothing(t *testing.T) {
 		synctest.Wait() // the bubble fails the test if a goroutine or timer is left blocked
 	})
 }
+
+// A call goes on as long as it is wanted, and ends soon after it is not.
+func TestGraceOfACallThatIsWanted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wanted, ended := time.Now().Add(time.Minute), make(chan time.Time, 1)
+		endUnless(t.Context(), func() bool { return time.Now().Before(wanted) }, func() { ended <- time.Now() })
+		if at := <-ended; at.Before(wanted) || at.Sub(wanted) > signalPoll {
+			t.Errorf("ended %v after it was not wanted any more", at.Sub(wanted))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		endUnless(ctx, func() bool { return true }, func() { t.Error("ended") })
+	})
+}
