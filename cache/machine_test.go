@@ -89,6 +89,9 @@ func (m *machine) open(t *rapid.T) {
 	}
 	mc := &modelCopy{path: p}
 	n := rapid.IntRange(0, 12).Draw(t, "size")
+	if rapid.Bool().Draw(t, "a spare file") {
+		m.s.Spare()
+	}
 	m.do(t, func() (err error) {
 		if v := m.current[p]; v != nil {
 			mc.content = v.content.clone()

@@ -45,6 +45,7 @@ type Store struct {
 	index     *index                       // guarded by mu; what the journal says
 	files     map[uint64]*data             // guarded by mu; all in copies/
 	doomed    []*data                      // guarded by mu; to be removed by unlock
+	spare     *data                        // guarded by mu; an empty file for the next copy, with one user; see Spare
 	kept      map[string]*Copy             // guarded by mu; clean copies by server path
 	idle      *simplelru.LRU[*Copy, int64] // guarded by mu; those of kept that nobody uses, with their bytes on disk
 	idleBytes int64                        // guarded by mu; the sum of idle
@@ -179,6 +180,9 @@ func (s *Store) SetOwner(pid int, mountpoint string) error {
 func (s *Store) Usage() (copies int, bytes int64) {
 	s.mu.Lock()
 	bytes, copies = s.idleBytes, len(s.files)
+	if s.spare != nil {
+		copies--
+	}
 	var used []*data
 	for _, d := range s.files {
 		if d.owner == nil || !s.idle.Contains(d.owner) {
@@ -243,12 +247,40 @@ func (s *Store) neededLocked(d *data) bool {
 	return false
 }
 
-// newData makes an empty file, with one user.
+// Spare makes the file that the next copy will need, if there is none: to make
+// one takes longer than all else that a program which creates a file waits for here.
+func (s *Store) Spare() {
+	s.mu.Lock()
+	there := s.spare != nil
+	s.unlock()
+	if there {
+		return
+	}
+	d, err := s.newData()
+	if err != nil {
+		return // who needs it will see why
+	}
+	s.mu.Lock()
+	defer s.unlock()
+	if s.spare == nil && !s.closed {
+		s.spare = d
+		return
+	}
+	s.reapLocked(d)
+	d.release()
+}
+
+// newData makes an empty file, with one user, or takes the spare one.
 func (s *Store) newData() (*data, error) {
 	s.mu.Lock()
 	if s.closed {
 		s.unlock()
 		return nil, fs.ErrClosed
+	}
+	if d := s.spare; d != nil {
+		s.spare = nil
+		s.unlock()
+		return d, nil
 	}
 	d := s.dataLocked(s.index.newID())
 	s.unlock()

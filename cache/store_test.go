@@ -63,6 +63,31 @@ func newCopy(t testing.TB, s *Store, text string) *Copy {
 	return c
 }
 
+// A file that was made for the next copy is that copy's, counts as none before,
+// and is gone at the end.
+func TestSpare(t *testing.T) {
+	disk := newMemDisk()
+	s := openStore(t, disk, "/cache")
+	s.Spare()
+	s.Spare()
+	if n, _ := s.Usage(); n != 0 || disk.open != 3 { // with the lock and the journal
+		t.Errorf("%d copies, %d files are open", n, disk.open)
+	}
+	spare := s.spare
+	c := newCopy(t, s, "text")
+	if n, _ := s.Usage(); n != 1 || c.data != spare || s.spare != nil {
+		t.Errorf("%d copies; it has the spare file: %v", n, c.data == spare)
+	}
+	must(t, c.Close())
+	s.Spare()
+	copies := s.dir + "/copies"
+	must(t, s.Close())
+	s.Spare()
+	if left, err := disk.ReadDir(copies); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
 // seal makes a version of path with the content text that nobody has open.
 func seal(t testing.TB, s *Store, path, text string) *Sealed {
 	t.Helper()

@@ -135,6 +135,11 @@ func (n *node) choose(h *handle, want openMode) (keep bool) {
 	return keep
 }
 
+// justCreated is for how long the kernel may keep the attributes of a file
+// that was created: cp and others ask for them at once. What is written makes it
+// ask again.
+const justCreated = 100 * time.Millisecond
+
 // Create creates and opens a file.
 func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*gofs.Inode, gofs.FileHandle, uint32, syscall.Errno) {
 	ctx, done := grace(ctx)
@@ -151,6 +156,7 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	if isNamed(p, name) {
 		c = n.newChild(ctx, name, 0, syscall.S_IFREG)
 		n.m.fillEntry(p, e, c, n.m.left(p), out)
+		out.SetAttrTimeout(min(justCreated, n.m.left(p)))
 	} else {
 		c = n.aliasOf(ctx, name, e)
 		n.m.fillEntry(p, e, c, 0, out)

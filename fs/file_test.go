@@ -1,12 +1,14 @@
 package fs_test
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"ftpfs/conn/ftptest"
+	"ftpfs/fs"
 )
 
 // python runs a script that has the file f of the mount, created if need be,
@@ -157,5 +159,24 @@ func TestTimeAndModeStayAfterClose(t *testing.T) {
 				t.Errorf("it was %s and is %s", before, after)
 			}
 		})
+	}
+}
+
+// Who looks at a file that he has just created is not answered by us, as long
+// as he is quick, but he is once he has written.
+func TestAttributesOfACreatedFile(t *testing.T) {
+	q := &requests{}
+	log := slog.New(slog.NewTextHandler(q, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	r := mountWith(t, fs.Options{Log: log, Debug: true})
+	got := r.run("python3", "-c", `
+import os
+for i in range(5):
+    a = os.open('f%d' % i, os.O_CREAT|os.O_EXCL|os.O_WRONLY, 0o640)
+    s = os.fstat(a)
+    os.write(a, b'text')
+    assert (oct(s.st_mode), s.st_size, os.fstat(a).st_size) == ('0o100640', 0, 4), s
+`)
+	if n := q.count("GETATTR"); got != "" || n > 9 { // 10 and that of the directory, if nothing was kept
+		t.Errorf("%d GETATTR %s", n, got)
 	}
 }

@@ -24,14 +24,16 @@ func (q *requests) Write(p []byte) (int, error) {
 	return q.lines.Write(p)
 }
 
-// reads returns how many READ requests there were since it was called last.
-func (q *requests) reads() int {
+// count returns how many requests op there were since requests were counted last.
+func (q *requests) count(op string) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := strings.Count(q.lines.String(), ": READ ")
+	n := strings.Count(q.lines.String(), ": "+op+" ")
 	q.lines.Reset()
 	return n
 }
+
+func (q *requests) reads() int { return q.count("READ") }
 
 // offers reports whether the kernel has offered something at INIT. Nothing
 // else may have been asked before.

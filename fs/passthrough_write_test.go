@@ -4,22 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"ftpfs/conn/ftptest"
 )
 
-// writes returns how many WRITE requests there were since requests were
-// counted last.
-func (q *requests) writes() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	n := strings.Count(q.lines.String(), ": WRITE ")
-	q.lines.Reset()
-	return n
-}
+func (q *requests) writes() int { return q.count("WRITE") }
 
 // A copy that is complete is written by the kernel alone; close uploads it.
 func TestKernelWritesCompleteCopies(t *testing.T) {

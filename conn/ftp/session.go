@@ -35,6 +35,7 @@ type session struct {
 	unix       bool   // SYST says so
 	away       bool   // the current directory is not the root
 	deep       bool   // it is so far down that commands about it are too long for the server
+	tellsTime  bool   // the answer to MFMT has told the time that MDTM told then
 	noMDTMTime bool   // MDTM does not set times here, though it may for other users
 }
 

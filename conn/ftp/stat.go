@@ -128,13 +128,18 @@ type question struct {
 
 func (s *session) ask(path string) *question { return &question{s: s, path: path} }
 
-func (q *question) addTo(p *packet) {
+func (q *question) addTo(p *packet) { q.addPart(p, true) }
+
+// addPart is addTo for who may not need the time.
+func (q *question) addPart(p *packet, time bool) {
 	if q.s.hasMLST() && !q.s.feat.has("SIZE") {
 		p.add("MLST "+q.path, func(r wire.Reply) { q.mlst = r })
 		return
 	}
 	p.add("SIZE "+q.path, func(r wire.Reply) { q.size = r })
-	p.add("MDTM "+q.path, func(r wire.Reply) { q.mdtm = r })
+	if time {
+		p.add("MDTM "+q.path, func(r wire.Reply) { q.mdtm = r })
+	}
 }
 
 // leads has the question sent with the next transfer's command, before it.

@@ -8,6 +8,8 @@ import (
 	"io"
 	iofs "io/fs"
 	"path"
+	"strings"
+	"time"
 
 	"ftpfs/conn"
 	"ftpfs/conn/wire"
@@ -147,14 +149,15 @@ func (s *session) commit(path string, sent int64, c conn.Commit) (conn.Entry, er
 	if verb != "" && !c.Time.IsZero() {
 		p.add(timeLine(verb, path, c.Time), func(r wire.Reply) { timed = r })
 	}
+	told := s.tellsTime && verb == "MFMT" && !c.Time.IsZero() // by the answer to that
 	if c.SetMode && !s.srv.lacks("SITE CHMOD") {
 		p.add(chmodLine(path, c.Mode), func(r wire.Reply) { chmodOK = !s.srv.lack("SITE CHMOD", r) && r.OK() })
 	}
-	stored.addTo(&p)
+	stored.addPart(&p, !told)
 	if c.RenameTo != "" {
 		if c.Base.State != conn.AnyVersion {
 			present = s.ask(c.RenameTo)
-			present.addTo(&p)
+			present.addPart(&p, c.Base.State == conn.Present) // the time of what should not be there does not matter
 		}
 		p.add("RNFR "+path, func(r wire.Reply) { ready = r })
 	}
@@ -169,17 +172,53 @@ func (s *session) commit(path string, sent int64, c conn.Commit) (conn.Entry, er
 		return conn.Entry{}, s.fail("STOR", path, fmt.Errorf("%w: it has %d bytes, not %d (%v)", conn.ErrShortStore, e.Size, c.Size, err))
 	}
 	s.learnTime(verb, timed, c.RenameTo != "")
+	switch set, ok := modified(timed); {
+	case told && ok:
+		e.Time, e.Precision = set, time.Second
+	case !told && timed.Code != 0:
+		s.tellsTime = ok && e.Time.Equal(set)
+	}
 	if chmodOK {
 		e.Mode, e.HasMode = c.Mode&(iofs.ModePerm|iofs.ModeSetuid|iofs.ModeSetgid|iofs.ModeSticky), true
 	}
-	if c.RenameTo == "" {
-		return e, nil
+	if c.RenameTo != "" {
+		if err := mayReplace(path, present, c, chmodOK); err != nil {
+			s.dropRename(path, ready)
+			return conn.Entry{}, err
+		}
+		if err := s.moveTo(path, c.RenameTo, ready); err != nil {
+			return conn.Entry{}, err
+		}
 	}
-	if err := mayReplace(path, present, c, chmodOK); err != nil {
-		s.dropRename(path, ready)
-		return conn.Entry{}, err
+	if told && e.Time.IsZero() {
+		return s.askTime(cmp.Or(c.RenameTo, path), e)
 	}
-	return e, s.moveTo(path, c.RenameTo, ready)
+	return e, nil
+}
+
+// askTime returns e, which is at path by now, with the time that MFMT should
+// have told, and did not this time.
+func (s *session) askTime(path string, e conn.Entry) (conn.Entry, error) {
+	r, err := s.ctl.Command("MDTM " + path)
+	if err != nil {
+		return conn.Entry{}, at("STOR", path, conn.Unknown, err)
+	}
+	if t, ok := parseMDTM(r); ok {
+		e.Time, e.Precision = t, time.Second
+	}
+	return e, nil
+}
+
+// modified returns the time that a file has by the answer to MFMT
+// (draft-somers-ftp-mfxx, section 3.1): "Modify=20200102030405; path".
+func modified(r wire.Reply) (t time.Time, ok bool) {
+	const fact = "modify="
+	text, _, whole := strings.Cut(strings.TrimSpace(r.Text()), ";")
+	if !r.OK() || !whole || len(text) < len(fact) || !strings.EqualFold(text[:len(fact)], fact) {
+		return t, false
+	}
+	t, err := time.Parse(timeFormat, text[len(fact):])
+	return t, err == nil
 }
 
 // mayReplace tells whether what was uploaded to path may be renamed over what

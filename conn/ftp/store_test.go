@@ -3,6 +3,7 @@ package ftp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	iofs "io/fs"
 	"os"
@@ -54,6 +55,37 @@ func TestStoreSetsTimeAndMode(t *testing.T) {
 	if got := onServer(srv, "tmp"); !strings.HasPrefix(got, "error") {
 		t.Error("the temporary file is still there")
 	}
+}
+
+// Once MFMT has told in its answer what MDTM told, too, its word is enough; and
+// the time of what should not be there is not asked for. If it says nothing
+// this time, MDTM is asked after all.
+func TestStoreAsksNothingTwice(t *testing.T) {
+	srv, s := start(t, nil)
+	save := func(name string) {
+		t.Helper()
+		e, err := store(s, "/tmp", "content", func(c *conn.Commit) {
+			c.Time, c.RenameTo, c.Base = someTime, name, conn.Version{State: conn.Absent}
+		})
+		if err != nil || e.Size != 7 || !e.Time.Equal(someTime) || e.Precision != time.Second {
+			t.Errorf("%s: %+v, %v", name, e, err)
+		}
+	}
+	for i, mdtm := range []int{1, 1, 1} {
+		save(fmt.Sprint("/f", i))
+		if n := srv.Count("MDTM"); n != mdtm {
+			t.Errorf("upload %d: MDTM was asked %d times", i, n)
+		}
+	}
+	if n := srv.Count("SIZE"); n != 6 {
+		t.Errorf("%d times SIZE for three uploads", n)
+	}
+	srv.Fault(ftptest.ReplaceReply("MFMT", 213, 213, "done"))
+	save("/g")
+	if n := srv.Count("MDTM"); n != 2 {
+		t.Errorf("MDTM was asked %d times", n)
+	}
+	wantAlive(t, s)
 }
 
 // What the server cannot do beside the upload fails no store, and is not

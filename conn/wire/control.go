@@ -51,6 +51,7 @@ type Control struct {
 	patience time.Duration // more than timeout: with the command under way
 	cwd      string        // the current directory, absolute, if this verb went there: later it may have another name
 	plan     []string      // see Foretell
+	copying  []byte        // what an upload is copied through; nil before the first
 	foretold []string      // those of the plan that were sent and not yet asked for
 
 	writing sync.Mutex // holds while commands are written, and is locked before mu

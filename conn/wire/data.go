@@ -77,7 +77,10 @@ func (d *dataConn) Write(p []byte) (int, error) {
 
 // ReadFrom sends all of r, in larger pieces than io.Copy does by itself.
 func (d *dataConn) ReadFrom(r io.Reader) (int64, error) {
-	return io.CopyBuffer(struct{ io.Writer }{d}, struct{ io.Reader }{r}, make([]byte, copySize))
+	if d.c.copying == nil {
+		d.c.copying = make([]byte, copySize)
+	}
+	return io.CopyBuffer(struct{ io.Writer }{d}, struct{ io.Reader }{r}, d.c.copying)
 }
 
 // check breaks the session if err means that nothing moves. Other errors are

@@ -332,6 +332,7 @@ func (f *File) uploadSealed(ctx context.Context, j *job) error {
 	case s == nil || err != nil:
 		return err
 	}
+	f.m.spawn(f.m.store.Spare) // while the server is waited for: who writes one file will write another
 	e, err := f.sendOnceOrTwice(ctx, p, s)
 	switch {
 	case err == nil:

@@ -76,8 +76,7 @@ func New(ctx context.Context, pool *conn.Pool, dir string, o Options) (*Tree, er
 	t.walk = newWalker(t)
 	_, err := t.findRoot(ctx)
 	if err == nil {
-		_, err = t.load(ctx, t.Root(), t.ttl)
-		t.dirs.Forget(t.Root()) // who mounts and then looks wants what is there now
+		err = t.loadFirst(ctx)
 	}
 	if o.Delay && conn.IsAway(err) {
 		return t, nil
@@ -86,6 +85,16 @@ func New(ctx context.Context, pool *conn.Pool, dir string, o Options) (*Tree, er
 		return nil, err
 	}
 	return t, nil
+}
+
+// loadFirst lists the root, which tells that it is there. Who mounts and then
+// looks wants what is there now: this listing is believed for a moment only.
+func (t *Tree) loadFirst(ctx context.Context) error {
+	d, err := t.load(ctx, t.Root(), t.ttl)
+	if err == nil {
+		time.AfterFunc(trustedAge-d.Age(), func() { t.dirs.ForgetThis(t.Root(), d) })
+	}
+	return err
 }
 
 // Peek returns what is known of dir, sorted by name, and when the server told
