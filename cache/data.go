@@ -42,6 +42,7 @@ type data struct {
 	mu      sync.RWMutex
 	path    string // guarded by mu
 	file    File   // guarded by mu; nil while uses is 0
+	reads   bool   // file is open for reading only; guarded by mu
 	uses    int    // guarded by mu
 	size    int64  // guarded by mu; length of the file
 	present ranges // guarded by mu; within [0, size)
@@ -57,10 +58,27 @@ func (d *data) acquire() error {
 		if err != nil {
 			return err
 		}
-		d.file = f
+		d.file, d.reads = f, false
 	}
 	d.uses++
 	return nil
+}
+
+// toWriteLocked returns the file, which it opens again if it is open for reading only.
+func (d *data) toWriteLocked() (File, error) {
+	if d.file == nil {
+		return nil, fs.ErrClosed
+	}
+	if !d.reads {
+		return d.file, nil
+	}
+	f, err := d.store.disk.OpenFile(d.path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	err = d.file.Close()
+	d.file, d.reads = f, false
+	return f, err
 }
 
 // release closes the file if nobody uses it any more.
@@ -119,8 +137,9 @@ func (d *data) fill(p []byte, off, size int64) error {
 	if d.frozen() {
 		return errFrozen
 	}
-	if d.file == nil {
-		return fs.ErrClosed
+	file, err := d.toWriteLocked()
+	if err != nil {
+		return err
 	}
 	end := min(size, off+int64(len(p)))
 	for at := off; ; {
@@ -132,7 +151,7 @@ func (d *data) fill(p []byte, off, size int64) error {
 		if d.size <= MaxExposed {
 			part = part[:min(len(part), fillAtOnce)]
 		}
-		n, err := d.file.WriteAt(part, g.Off)
+		n, err := file.WriteAt(part, g.Off)
 		d.present.add(g.Off, g.Off+int64(n))
 		if err != nil {
 			return err
@@ -149,10 +168,11 @@ func (d *data) write(p []byte, off int64) (int, error) {
 	if off < d.protected.Load() {
 		return 0, errFrozen
 	}
-	if d.file == nil {
-		return 0, fs.ErrClosed
+	file, err := d.toWriteLocked()
+	if err != nil {
+		return 0, err
 	}
-	n, err := d.file.WriteAt(p, off)
+	n, err := file.WriteAt(p, off)
 	if n > 0 {
 		d.present.add(min(d.size, off), off+int64(n))
 		d.size = max(d.size, off+int64(n))
@@ -171,13 +191,11 @@ func (d *data) truncate(n int64) error {
 }
 
 func (d *data) resizeLocked(n int64) error {
-	if d.file == nil {
-		return fs.ErrClosed
+	file, err := d.toWriteLocked()
+	if err != nil || n == d.size {
+		return err
 	}
-	if n == d.size {
-		return nil
-	}
-	if err := d.file.Truncate(n); err != nil {
+	if err := file.Truncate(n); err != nil {
 		return err
 	}
 	d.present.remove(n, d.size)

@@ -29,9 +29,6 @@ type Disk interface {
 	// Lock takes the exclusive lock of an existing file, without waiting, or
 	// returns ErrLocked. The lock ends with Close or with the process.
 	Lock(name string) (io.Closer, error)
-	// Writable reports whether somebody has the file open to write, or a map of
-	// it. The caller has closed it. errors.ErrUnsupported where that cannot be told.
-	Writable(name string) (bool, error)
 	// Boot identifies the time since the machine was started; what was not
 	// synced is only there as long as it stays the same. "" if unknown.
 	Boot() string
@@ -58,6 +55,10 @@ type File interface {
 	// TellsMaps reports whether the first store through a map to a page that is
 	// not waiting to be written changes ModTime.
 	TellsMaps() bool
+	// Writable reports whether somebody has the file open to write, or a map of
+	// it that can be written. This one must be open for reading only.
+	// errors.ErrUnsupported where that cannot be told.
+	Writable() (bool, error)
 	// Bytes returns how much the file takes on the disk; holes are free.
 	Bytes() (int64, error)
 	// Punch makes a hole of n bytes at off, which then reads as zeros and takes

@@ -259,24 +259,26 @@ func (d *data) beQuiet() (tells bool, err error) {
 	return d.file.TellsMaps(), d.file.SetModTime(quiet())
 }
 
-// writable reports whether somebody else can write into the file. It is closed
-// meanwhile.
+// writable reports whether somebody else can write into the file. It is open
+// for reading only meanwhile, and stays so until it is to be written if it cannot be opened again.
 func (d *data) writable() (bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.file == nil {
 		return false, fs.ErrClosed
 	}
-	if err := d.file.Close(); err != nil {
-		return false, err
+	if !d.reads {
+		file, err := d.store.disk.OpenFile(d.path, os.O_RDONLY, 0)
+		if err != nil {
+			return false, err
+		}
+		err = d.file.Close()
+		if d.file, d.reads = file, true; err != nil {
+			return false, err
+		}
 	}
-	is, err := d.store.disk.Writable(d.path)
-	file, openErr := d.store.disk.OpenFile(d.path, os.O_RDWR, 0)
-	if openErr != nil {
-		d.file = nil
-		return false, openErr
-	}
-	d.file = file
+	is, err := d.file.Writable()
+	d.toWriteLocked() // else the next who writes tries again
 	return is, err
 }
 

@@ -238,3 +238,40 @@ func TestStoresThatStraddleASealAreFound(t *testing.T) {
 		t.Errorf("in the recovery folder: %v, %v, want one", list, err)
 	}
 }
+
+// Where no file can be opened, or none to write, a copy is read as before, and
+// is written again as soon as that is over.
+func TestCoverWithoutDescriptors(t *testing.T) {
+	for files := range 3 {
+		disk := newMemDisk()
+		s := openStore(t, disk, "/cache")
+		c := newCopy(t, s, "the text")
+		if ok, err := s.Expose("/f", c); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		disk.files = files
+		done, err := s.Cover(c)
+		if done != (err == nil) {
+			t.Errorf("%d files: covered: %v, %v", files, done, err)
+		}
+		b := make([]byte, c.Size())
+		if n, err := c.ReadAt(b, 0); string(b[:n]) != "the text" {
+			t.Errorf("%d files: read %q, %v", files, b[:n], err)
+		}
+		disk.files = -1
+		if !done {
+			if done, err := s.Cover(c); !done || err != nil {
+				t.Errorf("%d files: covered again: %v, %v", files, done, err)
+			}
+		}
+		if _, err := c.WriteAt([]byte("THE"), 0); err != nil {
+			t.Errorf("%d files: %v", files, err)
+		}
+		must(t, c.Truncate(3))
+		must(t, c.Close())
+		must(t, s.Close())
+		if disk.open != 0 {
+			t.Errorf("%d files: %d are left open", files, disk.open)
+		}
+	}
+}

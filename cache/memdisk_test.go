@@ -21,16 +21,18 @@ var errDead = errors.New("the process is dead")
 // memDisk is a Disk in memory that can lose what was not synced. A process
 // using it can be killed between any two operations, or within a write.
 type memDisk struct {
-	mu    sync.Mutex
-	root  *inode
-	ops   []nameOp // name changes that are not durable, oldest first
-	locks map[*inode]int
-	epoch int // files opened in another one are dead
-	boot  int
-	steps int // operations that change something until the process dies; 0: it lives on
-	dead  bool
-	open  int   // files and locks of the living process that are not closed
-	room  int64 // bytes that may still be written; negative: no limit
+	mu      sync.Mutex
+	root    *inode
+	ops     []nameOp // name changes that are not durable, oldest first
+	locks   map[*inode]int
+	writers map[*inode]int // files open for writing
+	epoch   int            // files opened in another one are dead
+	boot    int
+	steps   int // operations that change something until the process dies; 0: it lives on
+	dead    bool
+	open    int   // files and locks of the living process that are not closed
+	room    int64 // bytes that may still be written; negative: no limit
+	files   int   // that may still be opened; negative: no limit
 }
 
 type inode struct {
@@ -51,7 +53,7 @@ type nameOp struct {
 }
 
 func newMemDisk() *memDisk {
-	d := &memDisk{root: newDirNode(), locks: make(map[*inode]int), room: -1}
+	d := &memDisk{root: newDirNode(), locks: make(map[*inode]int), writers: make(map[*inode]int), room: -1, files: -1}
 	return d
 }
 
@@ -82,6 +84,7 @@ func (d *memDisk) restart(powerCut bool, choose func(n int) int) {
 	d.epoch++
 	d.open = 0
 	clear(d.locks)
+	clear(d.writers)
 	if !powerCut {
 		return
 	}
@@ -179,6 +182,9 @@ func (d *memDisk) OpenFile(name string, flag int, _ fs.FileMode) (File, error) {
 	if d.dead {
 		return nil, errDead
 	}
+	if d.files == 0 {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.EMFILE}
+	}
 	dir, err := d.find(path.Dir(name))
 	if err != nil {
 		return nil, err
@@ -199,7 +205,12 @@ func (d *memDisk) OpenFile(name string, flag int, _ fs.FileMode) (File, error) {
 		n.data = nil
 	}
 	d.open++
-	return &memFile{d, n, d.epoch, false}, nil
+	d.files--
+	f := &memFile{d, n, d.epoch, flag&(os.O_WRONLY|os.O_RDWR) == 0, false}
+	if !f.readOnly {
+		d.writers[n]++
+	}
+	return f, nil
 }
 
 func (d *memDisk) Mkdir(name string, _ fs.FileMode) error {
@@ -334,19 +345,6 @@ func (l memLock) Close() error {
 		l.d.open--
 	}
 	return nil
-}
-
-func (d *memDisk) Writable(name string) (bool, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.dead {
-		return false, errDead
-	}
-	n, err := d.find(name)
-	if err != nil {
-		return false, err
-	}
-	return n.mapped, nil
 }
 
 func (d *memDisk) Boot() string { return fmt.Sprint("boot ", d.boot) }

@@ -11,10 +11,11 @@ import (
 )
 
 type memFile struct {
-	d      *memDisk
-	n      *inode
-	epoch  int
-	closed bool
+	d        *memDisk
+	n        *inode
+	epoch    int
+	readOnly bool
+	closed   bool
 }
 
 // enter takes the lock and says whether the file can be used.
@@ -29,6 +30,14 @@ func (f *memFile) enter(changes bool) error {
 		return f.d.step()
 	}
 	return nil
+}
+
+// change is enter for what a file that is open for reading only refuses.
+func (f *memFile) change() error {
+	if err := f.enter(true); err != nil || !f.readOnly {
+		return err
+	}
+	return syscall.EBADF
 }
 
 func (f *memFile) leave() { f.d.mu.Unlock() }
@@ -52,7 +61,7 @@ func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
 // WriteAt writes a part only when the process dies meanwhile, or the disk is full.
 func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 	wasDead := f.d.isDead()
-	err := f.enter(true)
+	err := f.change()
 	defer f.leave()
 	if err != nil {
 		if errors.Is(err, errDead) && !wasDead && f.epoch == f.d.epoch {
@@ -104,7 +113,7 @@ func (n *inode) resize(size int64) {
 }
 
 func (f *memFile) Truncate(size int64) error {
-	err := f.enter(true)
+	err := f.change()
 	defer f.leave()
 	if err == nil {
 		f.n.resize(size)
@@ -150,10 +159,17 @@ func (f *memFile) WriteBack() error {
 
 func (f *memFile) TellsMaps() bool { return true }
 
+// Writable implements File as a read lease does: a file of our own that can write counts.
+func (f *memFile) Writable() (bool, error) {
+	err := f.enter(false)
+	defer f.leave()
+	return f.n.mapped || f.d.writers[f.n] > 0, err
+}
+
 func (f *memFile) Bytes() (int64, error) { return f.Size() }
 
 func (f *memFile) Punch(off, n int64) error {
-	err := f.enter(true)
+	err := f.change()
 	defer f.leave()
 	if err == nil {
 		clear(f.n.data[min(off, int64(len(f.n.data))):min(off+n, int64(len(f.n.data)))])
@@ -162,7 +178,7 @@ func (f *memFile) Punch(off, n int64) error {
 }
 
 func (f *memFile) CloneFrom(from File, n int64) error {
-	err := f.enter(true)
+	err := f.change()
 	defer f.leave()
 	if err != nil {
 		return err
@@ -185,6 +201,9 @@ func (f *memFile) Close() error {
 	if err == nil {
 		f.closed = true
 		f.d.open--
+		if !f.readOnly {
+			f.d.writers[f.n]--
+		}
 	}
 	return err
 }

@@ -68,8 +68,6 @@ func (osDisk) Lock(name string) (io.Closer, error) {
 	return nil, fmt.Errorf("lock %s: %w", name, err)
 }
 
-func (osDisk) Writable(name string) (bool, error) { return writable(name) }
-
 func (osDisk) Boot() string { return bootID() }
 
 type osFile struct{ *os.File }
@@ -98,6 +96,8 @@ func (f osFile) SetModTime(t time.Time) error {
 
 func (f osFile) WriteBack() error { return writeBack(f.File) }
 func (f osFile) TellsMaps() bool  { return tellsMaps(f.File) }
+
+func (f osFile) Writable() (bool, error) { return writable(f.File) }
 
 // Bytes counts st_blocks, whose unit is 512 bytes on every Unix we run on.
 func (f osFile) Bytes() (int64, error) {

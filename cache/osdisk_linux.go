@@ -67,20 +67,16 @@ func tellsMaps(f *os.File) bool {
 
 // writable asks for a read lease, which the kernel refuses as long as the file
 // is open for writing (fcntl(2), F_SETLEASE). A map counts as what it was made from.
-func writable(name string) (bool, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return false, err
-	}
-	defer f.Close() // ends the lease, too
-	_, err = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
+func writable(f *os.File) (bool, error) {
+	_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
 	switch {
 	case errors.Is(err, unix.EAGAIN):
 		return true, nil
 	case err != nil:
 		return false, errors.Join(errors.ErrUnsupported, err)
 	}
-	return false, nil
+	_, err = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK) // or the next who opens it to write waits for us
+	return false, err
 }
 
 // punch gives the blocks of a range back to the file system.

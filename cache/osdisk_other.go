@@ -37,7 +37,7 @@ func writeBack(f *os.File) error { return f.Sync() }
 func tellsMaps(*os.File) bool { return false }
 
 // writable is only known on Linux.
-func writable(string) (bool, error) { return false, errors.ErrUnsupported }
+func writable(*os.File) (bool, error) { return false, errors.ErrUnsupported }
 
 // punch is only known on Linux.
 func punch(_ *os.File, _, _ int64) error { return errors.ErrUnsupported }

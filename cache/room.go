@@ -70,14 +70,18 @@ func (d *data) punch(n, from, to int64) error {
 	defer d.mu.Unlock()
 	outside := d.present.clipped(d.size)
 	outside.remove(from, to)
+	file, err := d.toWriteLocked()
+	if err != nil {
+		return err
+	}
 	var errs []error
 	for _, r := range outside.list {
-		if n <= 0 || d.file == nil {
+		if n <= 0 {
 			break
 		}
 		r.Len = min(r.Len, n)
 		d.present.remove(r.Off, r.End())
-		errs = append(errs, d.file.Punch(r.Off, r.Len))
+		errs = append(errs, file.Punch(r.Off, r.Len))
 		n -= r.Len
 	}
 	return errors.Join(errs...)
