@@ -26,8 +26,14 @@ type Copy struct {
 
 	mu   sync.RWMutex // held for writing by all that changes the content or seals it
 	data *data        // read with mu or Store.mu held, changed with both
-	seen time.Time    // while exposed: the modification time of the file, as far as it was looked at; guarded by mu
-	sum  *uint32      // while exposed: of the version that was sealed last, nil: none; guarded by mu
+
+	// While exposed:
+	turn     sync.Mutex // who makes a Clone
+	cloning  bool       // guarded by mu
+	seen     time.Time  // the modification time of the file, as far as it was looked at; guarded by mu
+	written  time.Time  // the last one that was seen and not set by us; guarded by mu
+	sum      *uint32    // checksum of the version that was sealed last, nil: none; guarded by mu
+	compared *uint32    // the sum that the file was compared with; guarded by mu
 }
 
 // NewCopy makes a copy of a file of size bytes, none of which is present. The

@@ -65,7 +65,7 @@ type File interface {
 	// no room. errors.ErrUnsupported where the file system cannot.
 	Punch(off, n int64) error
 	// CloneFrom makes the file, which must be empty and of the same Disk, a
-	// copy of the first n bytes of from, which has at least that many. Blocks
+	// copy of the first n bytes of from; zeros are what that lacks. Blocks
 	// are shared where the file system can, and holes stay holes as well as possible.
 	CloneFrom(from File, n int64) error
 }

@@ -2,8 +2,6 @@ package cache
 
 import (
 	"errors"
-	"hash/crc32"
-	"io"
 	"io/fs"
 	"os"
 	"time"
@@ -12,10 +10,6 @@ import (
 // MaxExposed is the size in bytes up to which a copy is exposed. Each version
 // that is sealed of it costs a clone of all of it, which many file systems copy.
 const MaxExposed = 256 << 20
-
-// sealTries is how often a clone is made anew because somebody wrote into the
-// file meanwhile.
-const sealTries = 2
 
 // quiet is the modification time of a file that nobody has written since it
 // was exposed, or since the last version of it was sealed.
@@ -54,7 +48,7 @@ func (s *Store) Expose(path string, c *Copy) (bool, error) {
 	if err := s.settle(d); err != nil { // a power cut must not bring it back as a clean copy with other bytes
 		return false, errors.Join(err, s.unmarkFile(d))
 	}
-	c.seen, c.sum = quiet(), nil
+	c.seen, c.sum, c.compared = quiet(), nil, nil
 	c.exposed.Store(1)
 	return true, nil
 }
@@ -97,6 +91,13 @@ func (c *Copy) Look() (bool, error) {
 	return c.lookLocked()
 }
 
+// Written returns when others last wrote into c, as far as Look has told.
+func (c *Copy) Written() time.Time {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.written
+}
+
 func (c *Copy) lookLocked() (bool, error) {
 	if !c.Exposed() {
 		return false, nil
@@ -105,7 +106,9 @@ func (c *Copy) lookLocked() (bool, error) {
 	if err != nil || at.Equal(c.seen) && size == c.size.Load() {
 		return false, err
 	}
-	c.seen = at
+	if c.seen = at; !at.Equal(quiet()) {
+		c.written = at
+	}
 	c.size.Store(size)
 	c.gen.Add(1)
 	return true, nil
@@ -113,8 +116,8 @@ func (c *Copy) lookLocked() (bool, error) {
 
 // Cover ends one Expose: the one who called it has closed the file. It does
 // nothing and returns false if it is the last, and somebody else has the file open for writing, or a map
-// of it: what that writes must be looked for, and Cover be tried again. What was written
-// since the last Seal stays marked as unsealed.
+// of it: what that writes must be looked for, and Cover be tried again. So it is while a clone is made,
+// and before Compare. What was written since the last Seal stays marked as unsealed.
 func (s *Store) Cover(c *Copy) (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -122,129 +125,23 @@ func (s *Store) Cover(c *Copy) (bool, error) {
 		c.exposed.Add(-1)
 		return true, nil
 	}
+	if c.cloning {
+		return false, nil
+	}
 	if writable, err := c.data.writable(); writable || err != nil {
 		return false, err
 	}
 	if _, err := c.lookLocked(); err != nil { // after it: nothing comes any more
 		return false, err
 	}
-	if err := c.compareLocked(); err != nil {
-		return false, err
+	if c.seen.Equal(quiet()) && c.sum != c.compared {
+		return false, nil
 	}
 	c.exposed.Store(0)
 	if !c.seen.Equal(quiet()) {
 		return true, nil
 	}
 	return true, s.unmarkFile(c.data)
-}
-
-// compareLocked finds a store through a map that came just while a version
-// was sealed: the kernel sets the time first, then lets the program store, and quiet can come in between. Nobody
-// can write the file any more.
-func (c *Copy) compareLocked() error {
-	if c.sum == nil || !c.seen.Equal(quiet()) {
-		return nil
-	}
-	sum, err := c.data.checksum()
-	if err != nil || sum == *c.sum {
-		return err
-	}
-	if err := c.data.rouse(); err != nil {
-		return err
-	}
-	_, err = c.lookLocked()
-	return err
-}
-
-// sealClone is Seal of an exposed copy: the version gets a clone. If somebody
-// goes on writing while that is made, it can have a part of what is written
-// after Seal was called; the copy then has unsealed changes again. The caller holds c.mu.
-func (s *Store) sealClone(path string, c *Copy, a Attrs) (v *Sealed, err error) {
-	from := c.data
-	if err := s.Dirty(path, c); err != nil {
-		return nil, err
-	}
-	if err := s.alert(from); err != nil {
-		return nil, err
-	}
-	to, err := s.newData()
-	if err != nil {
-		return nil, err
-	}
-	size, err := from.cloneQuiet(to)
-	var sum uint32
-	if err == nil {
-		sum, err = to.checksum()
-	}
-	s.mu.Lock()
-	defer s.unlock()
-	if err == nil {
-		var ended []*Sealed
-		id, recs := s.index.reach(path)
-		r := record{Op: "seal", ID: s.index.newID(), Node: id, File: to.id, Size: size, Gen: c.gen.Load()}
-		a.record(&r)
-		ended, err = s.logLocked(append(recs, r, record{Op: "dirty", Node: id, File: from.id, Quiet: true})...)
-		if err == nil {
-			v = s.index.versions[r.ID]
-			s.guardLocked(v, to)
-			s.endLocked(ended)
-			c.size.Store(size)
-			c.seen, c.sum = quiet(), &sum
-			return v, to.release()
-		}
-	}
-	s.reapLocked(to)
-	return nil, errors.Join(err, from.rouse(), to.release())
-}
-
-// alert journals that d has unsealed changes, whatever its time says.
-func (s *Store) alert(d *data) error {
-	s.mu.Lock()
-	defer s.unlock()
-	m, ok := s.index.marks[d.id]
-	if !ok || !m.quiet {
-		return nil
-	}
-	_, err := s.logLocked(record{Op: "dirty", Node: m.node.id, File: d.id})
-	return err
-}
-
-// cloneQuiet makes the empty file of to a clone of d, of the size that is
-// returned. From then on whatever is written into d shows in its time.
-func (d *data) cloneQuiet(to *data) (size int64, err error) {
-	for try := 1; ; try++ {
-		if _, err := d.beQuiet(); err != nil {
-			return 0, err
-		}
-		if err := d.writeBack(); err != nil {
-			return 0, err
-		}
-		if size, _, err = d.measure(); err != nil {
-			return 0, err
-		}
-		if err = d.cloneTo(to, size); err != nil {
-			return 0, err
-		}
-		_, at, err := d.measure()
-		if err != nil || at.Equal(quiet()) || try == sealTries || size > MaxExposed {
-			return size, err
-		}
-		if err := to.empty(); err != nil {
-			return 0, err
-		}
-	}
-}
-
-// checksum returns that of the whole file.
-func (d *data) checksum() (uint32, error) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	if d.file == nil {
-		return 0, fs.ErrClosed
-	}
-	h := crc32.New(castagnoli)
-	_, err := io.CopyBuffer(struct{ io.Writer }{h}, io.NewSectionReader(d.file, 0, d.size), make([]byte, cloneBlock))
-	return h.Sum32(), err
 }
 
 // beQuiet gives the file the time quiet, and reports whether that tells of all
@@ -282,16 +179,6 @@ func (d *data) writable() (bool, error) {
 	return is, err
 }
 
-// writeBack has no page of the file wait to be written any more.
-func (d *data) writeBack() error {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	if d.file == nil {
-		return fs.ErrClosed
-	}
-	return d.file.WriteBack()
-}
-
 // rouse makes the file look as written again, after beQuiet.
 func (d *data) rouse() error {
 	d.mu.RLock()
@@ -322,11 +209,4 @@ func (d *data) measure() (int64, time.Time, error) {
 	d.present.add(d.size, size)
 	d.size = size
 	return size, at, nil
-}
-
-// empty takes back what cloneTo did.
-func (d *data) empty() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.resizeLocked(0)
 }

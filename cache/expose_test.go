@@ -81,6 +81,7 @@ func TestMapsOfExposedCopiesAreSeen(t *testing.T) {
 		t.Errorf("covered with a map of a closed file: %v, %v", done, err)
 	}
 	must(t, unix.Munmap(m))
+	must(t, c.Compare())
 	if done, err := s.Cover(c); !done || err != nil {
 		t.Errorf("not covered without a map: %v, %v", done, err)
 	}
@@ -230,6 +231,10 @@ func TestStoresThatStraddleASealAreFound(t *testing.T) {
 	must(t, c.data.file.SetModTime(quiet()))
 	sees(t, c, false)
 	gen := c.Generation()
+	if done, err := s.Cover(c); done || err != nil {
+		t.Errorf("covered before it was compared: %v, %v", done, err)
+	}
+	must(t, c.Compare())
 	if done, err := s.Cover(c); !done || err != nil || c.Generation() == gen {
 		t.Errorf("covered: %v, %v; generation %d as before", done, err, gen)
 	}

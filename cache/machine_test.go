@@ -19,11 +19,12 @@ type machine struct {
 	versions map[int]*modelVersion    // all that ever were, since the last power cut was judged
 	refused  map[int]bool             // versions that are in the recovery folder
 	readers  []modelReader
+	exposes  bool     // each mount begins with an exposed copy
 	inFlight []func() // what the calls during which the process died do to the model, if they got through
 }
 
-func newMachine(t *rapid.T) *machine {
-	m := &machine{disk: newMemDisk()}
+func newMachine(t *rapid.T, exposes bool) *machine {
+	m := &machine{disk: newMemDisk(), exposes: exposes}
 	m.begin(t)
 	m.refused = make(map[int]bool)
 	return m
@@ -38,6 +39,17 @@ func (m *machine) begin(t *rapid.T) {
 	m.s, m.copies = s, nil
 	m.current, m.versions = make(map[string]*modelVersion), make(map[int]*modelVersion)
 	m.readers, m.inFlight = nil, nil
+	if m.exposes {
+		mc := &modelCopy{path: "/a", content: newContent(8), exposed: true, marked: true}
+		mc.content.fill(0, 8)
+		mc.c, err = s.NewCopy(8)
+		check(t, err)
+		check(t, mc.c.Fill(mc.content.bytes, 0))
+		if ok, err := s.Expose(mc.path, mc.c); !ok || err != nil {
+			t.Fatalf("not exposed: %v", err)
+		}
+		m.copies = append(m.copies, mc)
+	}
 }
 
 // do makes a call and, when it succeeds, its change of the model. A call during which
@@ -117,7 +129,8 @@ func (m *machine) write(t *rapid.T) {
 		return err
 	}, func() {
 		mc.content.write(p, off)
-		mc.unseen = false
+		mc.unseen, mc.told = false, true
+		mc.touched()
 	})
 	mc.torn = m.disk.isDead()
 }
@@ -134,7 +147,8 @@ func (m *machine) truncate(t *rapid.T) {
 	m.mark(t, mc)
 	m.do(t, func() error { return mc.c.Truncate(int64(n)) }, func() {
 		mc.content.resize(n)
-		mc.unseen = false
+		mc.unseen, mc.told = false, true
+		mc.touched()
 	})
 	mc.torn = m.disk.isDead()
 }
@@ -161,7 +175,7 @@ func (m *machine) fill(t *rapid.T) {
 
 func (m *machine) seal(t *rapid.T) {
 	mc := m.drawCopy(t)
-	if mc == nil || mc.path == "" {
+	if mc == nil || mc.path == "" || mc.clone != nil {
 		return
 	}
 	m.nextID++
@@ -173,8 +187,52 @@ func (m *machine) seal(t *rapid.T) {
 		m.versions[v.id] = v
 		v.supersede(m.current[mc.path])
 		m.current[mc.path] = v
-		mc.marked, mc.changed, mc.unseen = mc.exposed, false, false
+		mc.marked, mc.changed, mc.unseen, mc.told = mc.exposed, false, false, false
 	})
+}
+
+// clone begins a seal of an exposed copy, or ends it; what happens in between
+// is not in the version.
+func (m *machine) clone(t *rapid.T) {
+	mc := m.drawCopy(t)
+	switch {
+	case mc == nil || !mc.exposed:
+	case mc.clone != nil:
+		m.endClone(t, mc)
+	case mc.path != "":
+		k := &modelClone{content: mc.content.clone()}
+		m.do(t, func() (err error) {
+			k.k, err = m.s.Clone(mc.c)
+			return err
+		}, func() { mc.clone, mc.unseen, mc.told = k, false, false })
+	}
+}
+
+func (m *machine) endClone(t *rapid.T, mc *modelCopy) {
+	k := mc.clone
+	mc.clone = nil
+	if mc.path == "" || rapid.Bool().Draw(t, "drop") {
+		m.do(t, k.k.Drop, func() {})
+		return
+	}
+	m.nextID++
+	v := &modelVersion{id: m.nextID, content: k.content, paths: map[string]bool{mc.path: true}}
+	m.do(t, func() (err error) {
+		v.v, err = k.k.Seal(mc.path, Attrs{Time: time.Unix(int64(v.id), 0)})
+		return err
+	}, func() {
+		m.versions[v.id] = v
+		v.supersede(m.current[mc.path])
+		m.current[mc.path] = v
+		mc.changed = k.changed
+	})
+}
+
+// touched notes that the content of the copy has changed.
+func (mc *modelCopy) touched() {
+	if mc.clone != nil {
+		mc.clone.changed = true
+	}
 }
 
 // expose lets others write into the copy, or ends that.
@@ -191,7 +249,7 @@ func (m *machine) expose(t *rapid.T) {
 			return err
 		}, func() {
 			if ok {
-				mc.exposed, mc.marked, mc.changed = true, true, false
+				mc.exposed, mc.marked, mc.changed, mc.told = true, true, false, false
 			}
 		})
 	}
@@ -203,11 +261,13 @@ func (m *machine) cover(t *rapid.T, mc *modelCopy) {
 	*mapped = rapid.Bool().Draw(t, "a map")
 	var done bool
 	m.do(t, func() (err error) {
-		done, err = m.s.Cover(mc.c)
+		if err = mc.c.Compare(); err == nil {
+			done, err = m.s.Cover(mc.c)
+		}
 		return err
 	}, func() {
-		if done == *mapped {
-			t.Fatalf("covered: %v, with a map: %v", done, *mapped)
+		if done == (*mapped || mc.clone != nil) {
+			t.Fatalf("covered: %v, with a map: %v, with a clone: %v", done, *mapped, mc.clone != nil)
 		}
 		if done {
 			mc.exposed, mc.unseen, mc.marked = false, false, mc.marked && mc.changed
@@ -230,6 +290,7 @@ func (m *machine) writeUnseen(t *rapid.T) {
 	}, func() {
 		mc.content.write(p, off)
 		mc.changed, mc.unseen = true, true
+		mc.touched()
 	})
 	mc.torn = m.disk.isDead()
 }
@@ -244,10 +305,10 @@ func (m *machine) look(t *rapid.T) {
 		saw, err = mc.c.Look()
 		return err
 	}, func() {
-		if mc.unseen && !saw {
+		if mc.unseen && !saw && !mc.told {
 			t.Fatal("what others wrote was not seen")
 		}
-		mc.unseen = false
+		mc.unseen, mc.told = false, mc.told || saw
 	})
 }
 

@@ -30,9 +30,10 @@ type memDisk struct {
 	boot    int
 	steps   int // operations that change something until the process dies; 0: it lives on
 	dead    bool
-	open    int   // files and locks of the living process that are not closed
-	room    int64 // bytes that may still be written; negative: no limit
-	files   int   // that may still be opened; negative: no limit
+	open    int    // files and locks of the living process that are not closed
+	room    int64  // bytes that may still be written; negative: no limit
+	files   int    // that may still be opened; negative: no limit
+	cloning func() // nil, or called when a clone is about to be made
 }
 
 type inode struct {

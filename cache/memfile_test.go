@@ -178,19 +178,23 @@ func (f *memFile) Punch(off, n int64) error {
 }
 
 func (f *memFile) CloneFrom(from File, n int64) error {
+	if f.d.cloning != nil {
+		f.d.cloning()
+	}
 	err := f.change()
 	defer f.leave()
 	if err != nil {
 		return err
 	}
 	src := from.(*memFile)
-	if src.closed || src.epoch != f.epoch || n > int64(len(src.n.data)) {
-		return fmt.Errorf("clone of %d bytes of %d, closed %v", n, len(src.n.data), src.closed)
+	if src.closed || src.epoch != f.epoch {
+		return fmt.Errorf("clone of %d bytes, closed %v", n, src.closed)
 	}
 	if f.d.room >= 0 && n > f.d.room {
 		return syscall.ENOSPC
 	}
-	f.n.data = slices.Clone(src.n.data[:n])
+	f.n.data = slices.Clone(src.n.data[:min(n, int64(len(src.n.data)))])
+	f.n.resize(n)
 	f.n.mtime = time.Unix(2, 0)
 	return nil
 }

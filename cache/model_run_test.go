@@ -12,13 +12,14 @@ import (
 // A Store runs beside its model, through the death of its
 // process and through power cuts.
 func TestStoreModel(t *testing.T) {
-	for range 6 { // of 100 runs each, unless -rapid.checks says otherwise
-		rapid.Check(t, runMachine)
+	for range 3 { // of 200 runs each, unless -rapid.checks says otherwise
+		rapid.Check(t, func(t *rapid.T) { runMachine(t, false) })
+		rapid.Check(t, func(t *rapid.T) { runMachine(t, true) })
 	}
 }
 
-func runMachine(t *rapid.T) {
-	m := newMachine(t)
+func runMachine(t *rapid.T, exposes bool) {
+	m := newMachine(t, exposes)
 	actions := map[string]func(*rapid.T){
 		"open":         m.open,
 		"write":        m.write,
@@ -36,6 +37,8 @@ func runMachine(t *rapid.T) {
 		"closeCopy":    m.closeCopy,
 		"expose":       m.expose,
 		"writeUnseen":  m.writeUnseen,
+		"clone":        m.clone,
+		"cloneMore":    m.clone,
 		"look":         m.look,
 	}
 	names := slices.Sorted(maps.Keys(actions))

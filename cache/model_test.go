@@ -84,6 +84,16 @@ type modelCopy struct {
 	torn    bool // the process died while it changed
 	exposed bool // others can write into it,
 	unseen  bool // and have
+	told    bool // something that is in no version was seen: more in the same instant is not
+	clone   *modelClone
+}
+
+// modelClone is a Clone that is neither sealed nor dropped, of what the copy
+// was then.
+type modelClone struct {
+	k       *Clone
+	content content
+	changed bool // the copy, since then
 }
 
 // modelVersion is a sealed version. Its id is the modification time it is sealed with.

@@ -140,9 +140,11 @@ func copyRange(dst, src *os.File, off, end int64) error {
 	zeros := make([]byte, cloneBlock)
 	for off < end {
 		b := buf[:min(cloneBlock, end-off)]
-		if n, err := src.ReadAt(b, off); n < len(b) {
+		n, err := src.ReadAt(b, off)
+		if n < len(b) && err != io.EOF {
 			return fmt.Errorf("clone: %w", err)
 		}
+		clear(b[n:])
 		if !bytes.Equal(b, zeros[:len(b)]) {
 			if _, err := dst.WriteAt(b, off); err != nil {
 				return err

@@ -228,18 +228,13 @@ func (s *Store) saveDirty(c *Copy, reason string) error {
 	}
 	where := m.node.path()
 	s.unlock()
-	if _, err := c.Look(); err != nil {
+	if untouched, err := c.untouched(); err != nil {
 		return err
-	}
-	if m.quiet {
-		if _, at, err := d.measure(); err != nil {
-			return err
-		} else if at.Equal(quiet()) {
-			if is, err := d.writable(); is && c.Exposed() || err != nil {
-				return err // the mark stays for what may come through a map
-			}
-			return s.unmarkFile(d)
+	} else if m.quiet && untouched {
+		if is, err := d.writable(); is && c.Exposed() || err != nil {
+			return err // the mark stays for what may come through a map
 		}
+		return s.unmarkFile(d)
 	}
 	_, err := s.toRecovery(d, nil, Recovered{Path: where, Size: c.size.Load(),
 		Missing: d.allMissing(c.size.Load()), Reason: reason})
@@ -247,6 +242,18 @@ func (s *Store) saveDirty(c *Copy, reason string) error {
 		return err
 	}
 	return s.unmarkFile(d)
+}
+
+// untouched takes note of what others have written into c, and reports whether there
+// is nothing that is not sealed. While a clone is made nobody can tell.
+func (c *Copy) untouched() (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, err := c.lookLocked(); err != nil {
+		return false, err
+	}
+	_, at, err := c.data.measure()
+	return at.Equal(quiet()) && !c.cloning, err
 }
 
 // unmarkFile takes the mark off d, if it still has one: a user may have come

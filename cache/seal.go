@@ -59,13 +59,17 @@ type Sealed struct {
 // It takes the place of an earlier version of path that is still pending, is
 // safe from the death of the process when Seal returns, and from a power cut after Sync. c has no
 // unsealed changes afterwards (see Dirty). Later changes of c go to a clone of the
-// file, except what is appended; an exposed one (Expose) stays, and the version gets a clone.
+// file, except what is appended; an exposed one (Expose) stays, and the version gets a Clone.
 func (s *Store) Seal(path string, c *Copy, a Attrs) (*Sealed, error) {
+	if c.Exposed() {
+		k, err := s.Clone(c)
+		if err != nil {
+			return nil, err
+		}
+		return k.Seal(path, a)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.Exposed() {
-		return s.sealClone(path, c, a)
-	}
 	if c.data.frozen() {
 		if err := c.detach(c.size.Load()); err != nil {
 			return nil, err

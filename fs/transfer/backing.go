@@ -109,7 +109,7 @@ func (f *File) awaitStreams(ctx context.Context) {
 // Unback takes BackingToWrite back. The caller has closed the file.
 func (h *Handle) Unback() {
 	h.f.mu.Lock()
-	bound := h.unbindLocked()
+	bound := h.unbindLocked(h.Unback)
 	h.f.mu.Unlock()
 	if bound != nil {
 		h.f.m.logged(bound.Close())
@@ -119,8 +119,8 @@ func (h *Handle) Unback() {
 // unbindLocked ends that the kernel writes the copy for h, which it returns
 // for the caller to close: nil if there is none. If a program can still write, by a map that has outlived
 // its descriptor, h stays bound, and what it writes is looked for again and
-// again: Release is called until it has come to an end.
-func (h *Handle) unbindLocked() *cache.Copy {
+// again: again is called until it has come to an end.
+func (h *Handle) unbindLocked(again func()) *cache.Copy {
 	c, f := h.bound, h.f
 	if c == nil {
 		return nil
@@ -136,7 +136,7 @@ func (h *Handle) unbindLocked() *cache.Copy {
 	}
 	if !done && !errors.Is(err, fs.ErrClosed) { // also if that could not be found out
 		h.lingers++
-		time.AfterFunc(min(lingerMost, lingerFirst<<min(2*(h.lingers-1), 20)), func() { f.m.spawn(h.Release) })
+		time.AfterFunc(min(lingerMost, lingerFirst<<min(2*(h.lingers-1), 20)), func() { f.m.spawn(again) })
 		return nil
 	}
 	h.bound = nil
@@ -146,6 +146,16 @@ func (h *Handle) unbindLocked() *cache.Copy {
 		}
 	}
 	return c
+}
+
+// compare is what must be done before unbindLocked and needs no lock: it can take long.
+func (h *Handle) compare() {
+	h.f.mu.Lock()
+	c := h.bound
+	h.f.mu.Unlock()
+	if c != nil {
+		h.f.m.logged(c.Compare())
+	}
 }
 
 // A map that outlives its descriptor is looked at after the first time, then
@@ -222,7 +232,7 @@ func (h *Handle) Expose() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c, err := f.contentOf(h)
-	if err != nil {
+	if err != nil || h.bound != nil { // what Unback could not end yet
 		return
 	}
 	f.store.Forget(f.path) // what changes unseen must not be taken for clean
@@ -299,7 +309,7 @@ func (f *File) sawLocked() {
 		f.dirty = true
 	}
 	f.emptied = false
-	f.mtime = f.copy.ModTime().Truncate(time.Second)
+	f.mtime = f.copy.Written().Truncate(time.Second)
 	f.attributeLocked()
 }
 

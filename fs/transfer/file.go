@@ -42,6 +42,7 @@ type File struct {
 	sealed    *cache.Sealed        // the version in the journal that is not on the server; guarded by mu
 	sealedGen uint64               // of copy when sealed was made; guarded by mu
 	sealedAt  time.Time            // guarded by mu
+	cloning   chan struct{}        // closed when the clone for a version is made; nil: there is none; guarded by mu
 	asked     bool                 // a close or fsync wants what is in copy sealed and uploaded; guarded by mu
 	adopted   bool                 // from the journal of a mount that died, and not yet looked at on the server; guarded by mu
 	tail      tail                 // what was appended; guarded by mu

@@ -157,26 +157,25 @@ func (h *Handle) Flush(ctx context.Context) error {
 		return nil
 	case h.gen <= f.sentGen: // nothing came through this handle that the server has not
 		defer f.mu.Unlock()
-		if f.emptied && !f.onServer && f.job == nil {
-			return f.sealLocked() // a file that was only created outlives us; one that was emptied does not yet
+		if f.emptied && !f.onServer && f.job == nil { // a file that was only created outlives us; one that was emptied does not yet
+			if _, err := f.sealLocked(); !errors.Is(err, cache.ErrNotPending) {
+				return err
+			}
 		}
 		return nil
 	}
 	if wait := resendAfter - time.Since(f.sentAt); h.sent && wait > 0 && f.failed == 0 && f.job == nil && f.copy.Complete() {
-		err := f.sealLocked()
-		s := f.sealed
+		s, err := f.sealLocked()
 		f.retryLocked(wait)
 		f.mu.Unlock()
-		if err != nil {
+		if errors.Is(err, cache.ErrNotPending) {
+			return nil
+		} else if err != nil {
 			return err
 		}
 		if err := s.Sync(); !errors.Is(err, cache.ErrNotPending) { // else it is on the server by now, or a newer one is sealed
 			return err
 		}
-		return nil
-	}
-	if h.bound != nil && f.copy.Size() > cache.MaxExposed { // it has grown: Release seals it without a clone
-		f.mu.Unlock()
 		return nil
 	}
 	h.sent = true
@@ -217,8 +216,9 @@ func (h *Handle) Sync(ctx context.Context) error {
 // handle, that goes on.
 func (h *Handle) Release() {
 	f := h.f
+	h.compare()
 	f.mu.Lock()
-	bound := h.unbindLocked() // before a version is sealed: that costs no clone then
+	bound := h.unbindLocked(h.Release) // before a version is sealed: that costs no clone then
 	f.mu.Unlock()
 	f.m.mu.Lock()
 	f.mu.Lock()

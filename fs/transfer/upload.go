@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"syscall"
 	"time"
 
 	"ftpfs/cache"
@@ -96,14 +94,15 @@ func (f *File) secure(ctx context.Context) error {
 		f.mu.Unlock()
 		return f.sync(ctx)
 	}
-	var err error
+	s, err := f.sealed, error(nil)
 	if !f.isSealedLocked(f.copy.Generation()) {
-		err = f.sealLocked()
+		s, err = f.sealLocked()
 	}
-	s := f.sealed
 	f.queueLocked()
 	f.mu.Unlock()
-	if err != nil {
+	if errors.Is(err, cache.ErrNotPending) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	if err := s.Sync(); !errors.Is(err, cache.ErrNotPending) { // else it is on the server by now, or a newer one is sealed
@@ -123,39 +122,13 @@ func (f *File) waitTurnLocked(ctx context.Context) error {
 	return err
 }
 
-// askLocked makes what is in the copy now the version to upload. It is sealed
-// at once, before anybody writes on, unless a part of it must be fetched first,
-// or the version that it is to replace is just being uploaded: a crash must
-// find in the journal which version the server can have.
-func (f *File) askLocked() {
-	if f.isSealedLocked(f.copy.Generation()) {
-		return
-	}
-	f.asked = true
-	if f.copy.Complete() && f.job == nil {
-		if err := f.sealLocked(); err != nil {
-			f.m.log.Warn("the journal cannot be written", "path", f.path, "error", err) // the upload will try again
-		}
-	}
-}
-
-// isSealedLocked tells whether the journal has generation gen of the copy,
-// with the time and mode that it is to get.
-func (f *File) isSealedLocked(gen uint64) bool {
-	if f.sealed == nil || f.sealedGen != gen || !f.sealed.Pending() {
-		return false
-	}
-	a := f.sealed.Attrs()
-	return a.Time.Equal(f.mtime) && a.SetMode == f.withMode && a.Mode == f.mode && a.Local == f.local
-}
-
 // pendingLocked tells whether there is something to upload that a close or
 // fsync asked for.
 func (f *File) pendingLocked() bool {
 	if !f.dirty || f.unlinked || f.local {
 		return false
 	}
-	return f.asked || f.sealed != nil && f.sealed.Pending()
+	return f.asked || f.cloning != nil || f.sealed != nil && f.sealed.Pending()
 }
 
 // await waits for done, or the end of ctx.
@@ -248,32 +221,6 @@ func (f *File) stopRetryLocked() {
 	}
 }
 
-// sealLocked puts the copy as it is now into the journal.
-func (f *File) sealLocked() error {
-	f.lookLocked()
-	a := cache.Attrs{Base: conn.Version{State: conn.Absent}, Time: f.mtime, Mode: f.mode, SetMode: f.withMode, Local: f.local}
-	if f.onServer {
-		a.Base = f.entry.Version()
-	}
-	tail := int64(-1)
-	if f.isTailLocked() {
-		tail, a.Tail = f.tail.from, f.tail.from
-	}
-	s, err := f.store.Seal(f.path, f.copy, a)
-	if errors.Is(err, syscall.ENOSPC) { // it can need a clone
-		f.store.Evict()
-		s, err = f.store.Seal(f.path, f.copy, a)
-	}
-	if err != nil {
-		return err
-	}
-	f.tail.sealed = tail
-	f.tail.after = math.MaxInt64
-	f.sealed, f.sealedGen, f.sealedAt, f.asked = s, f.copy.Generation(), time.Now(), false
-	f.attributeLocked() // it has what came after the look, too
-	return nil
-}
-
 // upload seals what is dirty and sends it, again if it was superseded before
 // it was begun.
 func (f *File) upload(ctx context.Context, j *job) error {
@@ -358,7 +305,7 @@ func (f *File) prepare(ctx context.Context, j *job) (*cache.Sealed, string, erro
 			return nil, "", nil
 		}
 		s, p, gen := f.sealed, f.path, f.sealedGen
-		unsealed, size, tail := f.asked, f.copy.Size(), f.isTailLocked()
+		unsealed, size, tail := f.asked || f.cloning != nil, f.copy.Size(), f.isTailLocked()
 		f.mu.Unlock()
 		if !unsealed && (s.Complete() || f.isTail(ctx, s)) {
 			j.gen = gen
@@ -369,8 +316,8 @@ func (f *File) prepare(ctx context.Context, j *job) (*cache.Sealed, string, erro
 			missing = f.needAll(ctx, 0, size, conn.Transfer)
 		}
 		f.mu.Lock()
-		err := f.sealLocked()
-		s, j.gen = f.sealed, f.sealedGen
+		s, err := f.sealLocked()
+		j.gen = f.sealedGen
 		f.mu.Unlock()
 		if err = errors.Join(missing, err); err != nil {
 			return s, p, err
