@@ -13,6 +13,14 @@ import (
 // most once in so long while it is open.
 const resendAfter = time.Second
 
+// A file that was only created is uploaded createdPause after its last close,
+// or as long as somebody has it open to write again, createdAtMost after it:
+// programs close the temporary file that they have made, and open it to write it.
+const (
+	createdPause  = 100 * time.Millisecond
+	createdAtMost = 5 * time.Second
+)
+
 // Handle is one open of a File.
 type Handle struct {
 	f       *File
@@ -234,7 +242,11 @@ func (h *Handle) Release() {
 	f.m.mu.Unlock() // while a version is sealed, nobody else waits
 	if f.dirty && !f.unlinked && h.write && (h.gen > f.sealedGen && !f.isBeingWrittenLocked() || len(f.writers) == 0) {
 		f.askLocked()
-		f.queueLocked()
+		if f.emptied && !f.onServer && f.failed == 0 {
+			f.putOffLocked(time.Now().Add(createdAtMost))
+		} else {
+			f.queueLocked()
+		}
 	}
 	f.mu.Unlock()
 	if bound != nil {

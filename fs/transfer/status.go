@@ -45,14 +45,15 @@ func (m *Manager) Status() Status {
 	return s
 }
 
-// pending returns the files that have something to upload, oldest first: not
-// those that somebody is still writing.
+// pending returns the files that have something to upload, or of which an upload is
+// under way, so that its outcome is not noted yet; oldest first, and not those
+// that somebody is still writing.
 func (m *Manager) pending() (files []*File) {
 	sealed := make(map[*File]time.Time)
 	m.mu.Lock()
 	for _, f := range m.files {
 		f.mu.Lock()
-		if f.pendingLocked() {
+		if f.pendingLocked() || f.job != nil {
 			files = append(files, f)
 			sealed[f] = f.sealedAt
 		}

@@ -214,6 +214,23 @@ func (f *File) retryLocked(d time.Duration) {
 	})
 }
 
+// putOffLocked queues f, which was only created, when nobody has it open to write
+// any more, or at the time last.
+func (f *File) putOffLocked(last time.Time) {
+	f.stopRetryLocked()
+	f.retry = time.AfterFunc(createdPause, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		switch {
+		case !f.pendingLocked():
+		case len(f.writers) > 0 && time.Now().Before(last):
+			f.putOffLocked(last)
+		default:
+			f.queueLocked()
+		}
+	})
+}
+
 func (f *File) stopRetryLocked() {
 	if f.retry != nil {
 		f.retry.Stop()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ftpfs/conn"
@@ -107,6 +108,54 @@ func TestCreatedAndEmptiedFilesReachTheServerAtRelease(t *testing.T) {
 	r.drain()
 	r.has("touched", []byte{})
 	r.has("full", []byte{})
+}
+
+// A program that makes a temporary file, closes it and opens it again to write
+// it, as LibreOffice does, costs one upload, however long it takes.
+func TestCreatedAndWrittenLater(t *testing.T) {
+	for name, wait := range map[string]time.Duration{"at once": 0, "soon": time.Second} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, func(t *testing.T, r *rig) {
+				r.save("/first", nil)
+				r.drain()
+				r.srv.ResetLog()
+				r.create("/f").Release()
+				h := r.open("/f", transfer.How{Write: true})
+				time.Sleep(wait)
+				r.write(h, 0, []byte("content"))
+				if err := h.Sync(t.Context()); err != nil {
+					t.Error(err)
+				}
+				r.has("f", []byte("content"))
+				r.flush(h)
+				h.Release()
+				settle()
+				if n := r.srv.Count("STOR"); n != 1 {
+					t.Errorf("%d STOR", n)
+				}
+			})
+		})
+	}
+}
+
+// A file that is only created is on the server a moment after its last close,
+// also if somebody has opened it again and never writes.
+func TestCreatedAndNotWritten(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		r.save("/first", nil)
+		r.drain()
+		r.create("/f").Release()
+		settle()
+		r.has("f", []byte{})
+		r.create("/g").Release()
+		h := r.open("/g", transfer.How{Write: true})
+		settle()
+		r.has("g", nil)
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		r.has("g", []byte{})
+		h.Release()
+	})
 }
 
 func TestCreateIsRefusedAtOpen(t *testing.T) {
