@@ -194,8 +194,12 @@ func (c *Copy) Compare() error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	_, at, err := c.data.measure()
+	if err != nil || !at.Equal(quiet()) { // we have written it meanwhile
+		return err
+	}
 	if got != *sum {
-		err = c.data.rouse() // also if it was written meanwhile by us: that shows already
+		err = c.data.rouse()
 	}
 	if err == nil {
 		c.compared = sum
@@ -210,6 +214,9 @@ func (c *Copy) comparable() (*uint32, File, error) {
 	defer c.mu.Unlock()
 	if c.exposed.Load() != 1 || c.cloning || c.sum == c.compared {
 		return nil, nil, nil
+	}
+	if _, at, err := c.data.measure(); err != nil || !at.Equal(quiet()) { // it shows that it was written
+		return nil, nil, err
 	}
 	if writable, err := c.data.writable(); writable || err != nil {
 		return nil, nil, err

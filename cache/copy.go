@@ -187,6 +187,7 @@ func (c *Copy) WriteAt(p []byte, off int64) (int, error) {
 	if n > 0 {
 		c.gen.Add(1)
 		c.size.Store(max(c.size.Load(), off+int64(n)))
+		err = errors.Join(err, c.ownLocked())
 	}
 	return n, err
 }
@@ -206,6 +207,7 @@ func (c *Copy) Truncate(n int64) error {
 	if err == nil {
 		c.gen.Add(1)
 		c.size.Store(n)
+		err = c.ownLocked()
 	}
 	return err
 }

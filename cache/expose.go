@@ -114,6 +114,17 @@ func (c *Copy) lookLocked() (bool, error) {
 	return true, nil
 }
 
+// ownLocked notes that a change of the file was not that of others: Look does
+// not tell it. What they have written in the same instant it does not tell either: that is in the next version.
+func (c *Copy) ownLocked() error {
+	if !c.Exposed() {
+		return nil
+	}
+	_, at, err := c.data.measure()
+	c.seen = at
+	return err
+}
+
 // Cover ends one Expose: the one who called it has closed the file. It does
 // nothing and returns false if it is the last, and somebody else has the file open for writing, or a map
 // of it: what that writes must be looked for, and Cover be tried again. So it is while a clone is made,

@@ -190,12 +190,12 @@ func (f *File) askMapsLocked() {
 	}
 }
 
-// isBeingWrittenLocked tells whether the kernel may write the copy for a
-// program that has not closed it: nobody can tell whose the bytes in it are, and its close makes
+// isBeingWrittenLocked tells whether a program that has not closed the file has emptied or written it,
+// or the kernel may write the copy for one: nobody can tell whose the bytes in it are, and its close makes
 // them a version.
 func (f *File) isBeingWrittenLocked() bool {
 	for w := range f.writers {
-		if w.lingers == 0 && w.bound != nil && w.bound == f.copy {
+		if w.lingers == 0 && (f.emptied || w.gen > f.sealedGen || w.bound != nil && w.bound == f.copy) {
 			return true
 		}
 	}

@@ -56,6 +56,38 @@ func TestReleaseLeavesWhatAnotherIsWriting(t *testing.T) {
 	}
 }
 
+// So it is with one that empties the file, or writes it through us: a crash in
+// the middle must find the version that was closed.
+func TestReleaseLeavesWhatAnotherEmpties(t *testing.T) {
+	for name, text := range map[string]string{"emptied": "", "written": "half"} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, func(t *testing.T, r *rig) {
+				r.put("f", []byte("the first version"))
+				time.Sleep(time.Minute)
+				r.reads("/f", []byte("the first version"))
+				first, kernel := r.bound("/f")
+				r.overwrite(kernel, "THE", 0)
+				r.flush(first)
+				kernel.Close()
+				r.drain()
+				second := r.open("/f", transfer.How{Write: true, Truncate: true})
+				if text == "" {
+					r.flush(second) // as shells do
+				} else {
+					r.write(second, 0, []byte(text))
+				}
+				first.Release()
+				r.drain()
+				r.has("f", []byte("THE first version"))
+				r.write(second, int64(len(text)), []byte("the rest"))
+				r.flush(second)
+				r.has("f", []byte(text+"the rest"))
+				second.Release()
+			})
+		})
+	}
+}
+
 // overwrite writes text at off without our seeing it.
 func (r *rig) overwrite(kernel *os.File, text string, off int64) {
 	r.Helper()

@@ -73,13 +73,14 @@ func (f *File) keepBoth(ctx context.Context, p string, s *cache.Sealed, j *job) 
 	f.onServer = false
 	f.entry.Name = path.Base(ours)
 	shown := f.entry
-	f.mu.Unlock()
 	f.m.mu.Unlock()
+	absent := conn.Version{State: conn.Absent}
+	err = errors.Join(f.store.Rename(p, ours), s.SetBase(absent)) // from here on it is a file of its own, and nothing was sealed under its name before
+	f.mu.Unlock()
 	f.m.tree.Hide(p)
 	f.m.tree.Show(ours, shown)
 	f.m.tree.Forget(path.Dir(p))
-	absent := conn.Version{State: conn.Absent}
-	if err := errors.Join(f.store.Rename(p, ours), s.SetBase(absent)); err != nil { // from here on it is a file of its own
+	if err != nil {
 		return err
 	}
 	e, err := f.sendOnceOrTwice(ctx, ours, s)

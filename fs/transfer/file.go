@@ -232,7 +232,12 @@ func (f *File) changeLocked(h *Handle, off func(c *cache.Copy) int64, fn func(c 
 	if err != nil {
 		return err
 	}
-	f.changedLocked(off(c))
+	from := off(c)
+	if c.Exposed() { // the kernel may be writing anywhere in the same instant
+		from = 0
+		f.disorderLocked()
+	}
+	f.changedLocked(from)
 	if err := f.dirtyLocked(c); err != nil {
 		return err
 	}

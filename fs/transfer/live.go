@@ -53,7 +53,7 @@ func (f *File) wroteLocked(off int64, n int) {
 	if n <= 0 {
 		return
 	}
-	if off != f.ordered {
+	if off != f.ordered || f.copy.Exposed() {
 		f.disorderLocked()
 		return
 	}

@@ -212,7 +212,8 @@ func (m *Manager) renameName(ctx context.Context, from, to string, noReplace boo
 	return nil
 }
 
-// repath gives the files at and below from their new paths.
+// repath gives the files at and below from their new paths. Nothing of them
+// gets into the journal under those before it knows of the rename: that would end it as what is replaced.
 func (m *Manager) repath(from, to string) {
 	stores := map[*cache.Store]struct{}{m.store: {}}
 	m.mu.Lock()
@@ -228,16 +229,18 @@ func (m *Manager) repath(from, to string) {
 		f.path = to + strings.TrimPrefix(f.path, from)
 		f.entry.Name = path.Base(f.path)
 		m.files[f.path] = f
-		f.mu.Unlock()
 	}
 	m.mu.Unlock()
 	for _, f := range files {
-		f.rebase() // first: what was tried for a version that is replaced is not settled by it
+		f.rebaseLocked() // first: what was tried for a version that is replaced is not settled by it
 	}
 	for s := range stores {
 		if err := s.Rename(from, to); err != nil {
 			m.log.Warn("the journal cannot be written", "path", to, "error", err)
 		}
+	}
+	for _, f := range files {
+		f.mu.Unlock()
 	}
 	for _, f := range files {
 		f.mu.Lock()
@@ -246,11 +249,9 @@ func (m *Manager) repath(from, to string) {
 	}
 }
 
-// rebase makes a version that waits for its upload one that is to replace
+// rebaseLocked makes a version that waits for its upload one that is to replace
 // what is at its path after a rename.
-func (f *File) rebase() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+func (f *File) rebaseLocked() {
 	if f.sealed == nil || !f.sealed.Pending() {
 		return
 	}
