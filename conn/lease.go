@@ -150,7 +150,7 @@ func (p *Pool) tryAcquire(ctx context.Context, w *want) (*Lease, chan token, err
 			s, ready := p.pickLocked()
 			if s.Err() == nil && !fresh {
 				l := p.leaseLocked(s, class)
-				if !ready {
+				if !ready && p.growing == 0 {
 					p.growLocked()
 				}
 				p.mu.Unlock()
@@ -205,14 +205,13 @@ func (p *Pool) pickLocked() (s Session, ready bool) {
 	return s, ready
 }
 
-// growLocked opens another session for those who come next, for none of the
-// idle ones was ready. Nobody waits for it.
+// growLocked opens another session for those who come next. Nobody waits for it.
 func (p *Pool) growLocked() {
 	now := time.Now()
-	if p.growing || p.closed || now.Before(p.growAgain) || p.openLocked() >= p.limit || !p.admitsLocked(Background) {
+	if p.closed || now.Before(p.growAgain) || p.openLocked() >= p.limit || !p.admitsLocked(Background) {
 		return
 	}
-	p.growing = true
+	p.growing++
 	p.dialing[Background]++
 	p.done.Go(func() {
 		l, err := p.open(p.life, Background)
@@ -221,7 +220,7 @@ func (p *Pool) growLocked() {
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.growing = false
+		p.growing--
 		if err != nil {
 			p.log.Debug("one more session cannot be opened", "error", err)
 			p.growAgain = time.Now().Add(raiseAfter)

@@ -80,7 +80,7 @@ type Pool struct {
 	woken    [numClasses]int          // guarded by mu; waiters that are about to try again
 	lastUsed time.Time                // guarded by mu; when a session was last given back
 
-	growing   bool      // guarded by mu; a session is being opened that nobody waits for
+	growing   int       // guarded by mu; sessions that are being opened and nobody waits for
 	growAgain time.Time // guarded by mu; when that may be tried again
 }
 
@@ -114,12 +114,12 @@ func (p *Pool) Connect(ctx context.Context) error {
 	return p.Run(ctx, Metadata, Repeatable, func(context.Context, Session) error { return nil })
 }
 
-// Spare opens one more session for who comes next, if fewer than two are idle.
-// Nobody waits for it.
-func (p *Pool) Spare() {
+// Spare opens sessions for who comes next, so that n are idle. Nobody waits for
+// them.
+func (p *Pool) Spare(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.idle) < 2 {
+	for more := n - len(p.idle) - p.growing; more > 0; more-- {
 		p.growLocked()
 	}
 }

@@ -25,7 +25,7 @@ type fakeSession struct {
 
 func (s *fakeSession) Home() string                                  { return "/" }
 func (s *fakeSession) List(context.Context, string) (Listing, error) { return Listing{}, nil }
-func (s *fakeSession) ListEarly(context.Context, string, func([]Entry)) (Listing, error) {
+func (s *fakeSession) ListEarly(context.Context, string, Coming) (Listing, error) {
 	return Listing{}, nil
 }
 func (s *fakeSession) Stat(context.Context, string) (Entry, error)       { return Entry{}, nil }
@@ -298,26 +298,28 @@ func TestPoolTakesWhatComesFirst(t *testing.T) {
 	})
 }
 
-// A spare session is opened beside the one that is there, not beside two.
+// Spare sessions are opened beside the one that is there, not beside two.
 func TestPoolSpare(t *testing.T) {
-	withPool(t, 8, 8, func(t *testing.T, v *fakeServer, p *Pool) {
-		acquire(t, p, Metadata).Release()
-		for range 2 {
-			p.Spare()
-			synctest.Wait()
-			if open, _ := v.counts(); open != 2 {
-				t.Errorf("%d sessions open", open)
+	for _, c := range []struct{ serverMax, max, spare, open, dials int }{
+		{8, 8, 2, 2, 2},
+		{8, 8, 4, 4, 4},
+		{8, 1, 4, 1, 1},
+		{8, 3, 4, 3, 3},
+		{2, 8, 4, 2, 4},
+	} {
+		withPool(t, c.serverMax, c.max, func(t *testing.T, v *fakeServer, p *Pool) {
+			v.login = time.Second
+			acquire(t, p, Metadata).Release()
+			for range 3 {
+				p.Spare(c.spare)
+				p.Spare(c.spare)
+				time.Sleep(2 * time.Second)
+				if open, dials := v.counts(); open != c.open || dials != c.dials {
+					t.Errorf("%d sessions open, %d tried: %+v", open, dials, c)
+				}
 			}
-		}
-	})
-	withPool(t, 8, 1, func(t *testing.T, v *fakeServer, p *Pool) {
-		acquire(t, p, Metadata).Release()
-		p.Spare()
-		synctest.Wait()
-		if open, dials := v.counts(); open != 1 || dials != 1 {
-			t.Errorf("%d sessions open, %d tried, with one allowed", open, dials)
-		}
-	})
+		})
+	}
 }
 
 // With one session, a metadata command gets that of a stream that nobody

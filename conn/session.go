@@ -24,11 +24,8 @@ type Session interface {
 	// ErrNotExist, ErrNotDir, ErrPermission.
 	List(ctx context.Context, dir string) (Listing, error)
 
-	// ListEarly is List of a directory that may be large: early gets entries, in
-	// the order of the server, before all have come, and the Listing has only the
-	// others. early may change times in the slice that it gets, and must copy what
-	// it keeps. It is not called for listings of up to EarlyFrom entries.
-	ListEarly(ctx context.Context, dir string, early func([]Entry)) (Listing, error)
+	// ListEarly is List for who can begin before it returns: see Coming.
+	ListEarly(ctx context.Context, dir string, coming Coming) (Listing, error)
 
 	// Stat asks for size and time of one file in one round trip (SIZE and
 	// MDTM in one packet, or MLST). For directories it returns KindDir where
@@ -139,6 +136,20 @@ type Session interface {
 type Space struct {
 	Free  int64
 	Total int64 // free and used; 0: not known
+}
+
+// Coming is told of a listing while it comes. Any of its functions may be nil;
+// they must be quick, and copy what they keep of the slices that they get.
+type Coming struct {
+	// Early gets entries of a large directory, in the order of the server, before
+	// all have come; the Listing has only the others. It may change their times.
+	// It is not called for listings of up to EarlyFrom entries.
+	Early func([]Entry)
+
+	// Sent gets the other entries when no more will come, but before the server
+	// has said whether these are all, and whether it was this directory: a round
+	// trip before the Listing.
+	Sent func([]Entry)
 }
 
 // EarlyFrom is how many entries a listing has at least before ListEarly hands

@@ -84,7 +84,7 @@ func (m *mounting) start(log *slog.Logger) (_ *life, _ *controlServer, err error
 		control.close()
 		return nil, nil, failf("cannot mount at %s: %v; %s", s.Mountpoint, err, mountAdvice())
 	}
-	pool.Spare() // who opens a file right after looking at a directory need not wait for a login
+	pool.Spare(2) // who opens a file right after looking at a directory need not wait for a login
 	return &life{
 		settings: s, identity: cfg.Identity(), mountID: store.ID(), since: time.Now(), log: log,
 		stopper: m.stopper, terminal: m.terminal, onGone: control.draining,

@@ -1,7 +1,10 @@
 package ftp
 
 import (
+	"errors"
 	"io"
+	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -152,6 +155,32 @@ func TestLoginFlights(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Error(err)
 			}
+		}
+	})
+}
+
+// What is in a directory is known a round trip before the server's last word,
+// which on some servers waits for the end of the data connection.
+func TestListingIsKnownWhenItWasSent(t *testing.T) {
+	onFlights(t, func(t *testing.T, lingers bool, _ *ftptest.Network, s *session) {
+		began, sent := time.Now(), time.Duration(0)
+		var got []conn.Entry
+		l, err := s.ListEarly(bg, "/d", conn.Coming{Sent: func(all []conn.Entry) { got, sent = slices.Clone(all), time.Since(began) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got) != 1 || got[0].Name != "x" || l.Len() != 1 {
+			t.Errorf("sent %v, listed %v", got, l.Entries)
+		}
+		all := flightRTT
+		if lingers {
+			all = 2 * flightRTT
+		}
+		if took := time.Since(began); sent != flightRTT || took != all {
+			t.Errorf("known after %v, the listing after %v", sent, took)
+		}
+		if _, err := s.ListEarly(bg, "/nowhere", conn.Coming{Sent: func([]conn.Entry) { t.Error("what is not there was sent") }}); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("not there: %v", err)
 		}
 	})
 }

@@ -20,7 +20,7 @@ func (s *session) withLinks(dir string, l conn.Listing) (conn.Listing, error) {
 	if !slices.ContainsFunc(l.Entries, isBareLink) && s.mlsdNamesLinks() {
 		return l, nil
 	}
-	long, err := s.listThere(dir, nil)
+	long, err := s.listThere(dir, conn.Coming{})
 	if err != nil {
 		return conn.Listing{}, err
 	}

@@ -105,7 +105,7 @@ func (s *session) tryName(verb, dir, name string) (verdict, error) {
 	}
 	var l conn.Listing
 	if err == nil {
-		l, err = s.list(scratch, nil)
+		l, err = s.list(scratch, conn.Coming{})
 	}
 	clean := packet{s: s}
 	clean.add("CWD /", ignore) // some servers keep a directory that is the current one

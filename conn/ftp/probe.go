@@ -90,7 +90,7 @@ func (s *session) unremovable(p string, at sight, otherwise error) error {
 	if at.kind != conn.KindDir || s.do("CWD", p, "CWD "+p) != nil {
 		return otherwise
 	}
-	if l, err := s.listHere(p, nil); err == nil && len(l.Entries) > 0 {
+	if l, err := s.listHere(p, conn.Coming{}); err == nil && len(l.Entries) > 0 {
 		return conn.ErrNotEmpty
 	}
 	return otherwise
@@ -151,7 +151,7 @@ func located(e *conn.Error) bool {
 
 // find looks for p in the listing of its directory, which is the current one.
 func (s *session) find(p string) sight {
-	l, err := s.listHere(path.Dir(p), nil)
+	l, err := s.listHere(path.Dir(p), conn.Coming{})
 	if err != nil {
 		return sight{}
 	}

@@ -14,29 +14,29 @@ import (
 
 // List implements conn.Session.
 func (s *session) List(ctx context.Context, dir string) (conn.Listing, error) {
-	return s.ListEarly(ctx, dir, nil)
+	return s.ListEarly(ctx, dir, conn.Coming{})
 }
 
 // ListEarly implements conn.Session.
-func (s *session) ListEarly(ctx context.Context, dir string, early func([]conn.Entry)) (conn.Listing, error) {
+func (s *session) ListEarly(ctx context.Context, dir string, coming conn.Coming) (conn.Listing, error) {
 	end, err := s.begin(ctx, "LIST", dir)
 	if err != nil {
 		return conn.Listing{}, err
 	}
 	defer end()
-	return s.list(dir, early)
+	return s.list(dir, coming)
 }
 
 // list reads a directory by MLSD, else by CWD and LIST: a name that is no
 // argument can be taken neither for an option nor for a pattern.
-func (s *session) list(dir string, early func([]conn.Entry)) (conn.Listing, error) {
+func (s *session) list(dir string, coming conn.Coming) (conn.Listing, error) {
 	if s.feat.has("MLST") && !s.srv.lacks("MLSD") {
 		if s.away && s.product.goesBack {
 			if err := s.do("CWD", "/", "CWD /"); err != nil {
 				return conn.Listing{}, err
 			}
 		}
-		l, there, err := s.mlsd(dir, early)
+		l, there, err := s.mlsd(dir, coming)
 		_, last := s.ctl.Last()
 		switch {
 		case err == nil && l.Len() == 0 && !there:
@@ -52,28 +52,28 @@ func (s *session) list(dir string, early func([]conn.Entry)) (conn.Listing, erro
 		}
 		s.log.Info("the server offers MLSD but does not know it; using LIST")
 	}
-	return s.listThere(dir, early)
+	return s.listThere(dir, coming)
 }
 
 // mlsd reads a directory by MLSD. there says that the listing names the
 // directory itself, or the one above: it exists, however empty it is.
-func (s *session) mlsd(dir string, early func([]conn.Entry)) (l conn.Listing, there bool, err error) {
+func (s *session) mlsd(dir string, coming conn.Coming) (l conn.Listing, there bool, err error) {
 	if !s.mlsdNamesLinks() {
-		early = nil // an entry may turn out to be a link
+		coming = conn.Coming{} // an entry may turn out to be a link
 	}
 	l, err = s.fetch("MLSD", dir, "MLSD "+dir, func(line string) (conn.Entry, error) {
 		e, err := parseMLSD(line)
 		there = there || errors.Is(err, errSkip)
 		return e, err
-	}, early)
+	}, coming)
 	return l, there, err
 }
 
 // listThere goes to dir and lists it, in one packet.
-func (s *session) listThere(dir string, early func([]conn.Entry)) (conn.Listing, error) {
+func (s *session) listThere(dir string, coming conn.Coming) (conn.Listing, error) {
 	s.moves("CWD " + dir)
 	s.ctl.Lead("CWD "+dir, wire.Reply.OK)
-	l, err := s.listHere(dir, early)
+	l, err := s.listHere(dir, coming)
 	if opOf(err) == "CWD" {
 		return l, s.explain("CWD", dir, err)
 	}
@@ -107,11 +107,11 @@ func (s *session) visit(dir string) error {
 // listHere lists dir, which is the current directory. LIST alone hides
 // dotfiles on most servers; what "LIST -a" does is tried on the first
 // directory in which it makes a difference, for some take -a for a name.
-func (s *session) listHere(dir string, early func([]conn.Entry)) (conn.Listing, error) {
+func (s *session) listHere(dir string, coming conn.Coming) (conn.Listing, error) {
 	if _, known := s.srv.zone(); !known {
-		early = nil // times may turn out to be others
+		coming.Early = nil // times may turn out to be others
 	}
-	l, err := s.listInZone(dir, early)
+	l, err := s.listInZone(dir, coming)
 	if _, known := s.srv.zone(); err != nil || known {
 		return l, err
 	}
@@ -123,7 +123,7 @@ func (s *session) listHere(dir string, early func([]conn.Entry)) (conn.Listing, 
 }
 
 // listInZone does as listHere; times are UTC if the zone is known.
-func (s *session) listInZone(dir string, early func([]conn.Entry)) (conn.Listing, error) {
+func (s *session) listInZone(dir string, coming conn.Coming) (conn.Listing, error) {
 	now := time.Now()
 	parse := func(line string) (conn.Entry, error) {
 		e, err := parseLIST(line, now)
@@ -131,15 +131,15 @@ func (s *session) listInZone(dir string, early func([]conn.Entry)) (conn.Listing
 	}
 	switch known := s.srv.facts.of(listsAll); {
 	case known == works:
-		return s.fetch("LIST", dir, "LIST -a", parse, early)
+		return s.fetch("LIST", dir, "LIST -a", parse, coming)
 	case known == fails || !s.unix:
-		return s.fetch("LIST", dir, "LIST", parse, early)
+		return s.fetch("LIST", dir, "LIST", parse, coming)
 	}
-	all, err := s.fetch("LIST", dir, "LIST -a", parse, nil)
+	all, err := s.fetch("LIST", dir, "LIST -a", parse, conn.Coming{})
 	if err != nil && (conn.OutcomeOf(err) != conn.Refused || opOf(err) == "CWD") {
 		return all, err
 	}
-	plain, plainErr := s.fetch("LIST", dir, "LIST", parse, nil)
+	plain, plainErr := s.fetch("LIST", dir, "LIST", parse, conn.Coming{})
 	if plainErr != nil {
 		return plain, plainErr
 	}
@@ -166,12 +166,15 @@ func overlap(l, m conn.Listing) bool {
 }
 
 // fetch runs a command that sends a listing. op is what its errors are called.
-func (s *session) fetch(op, dir, command string, parse func(string) (conn.Entry, error), early func([]conn.Entry)) (conn.Listing, error) {
+func (s *session) fetch(op, dir, command string, parse func(string) (conn.Entry, error), coming conn.Coming) (conn.Listing, error) {
 	resp, err := s.lib.Retr(wire.Raw(command))
 	if err != nil {
 		return conn.Listing{}, s.transferError(op, dir, err)
 	}
-	l, err := newCollector(early).read(resp, func(line string) (conn.Entry, error) { return parse(s.ctl.Decode(line)) })
+	l, err := newCollector(coming.Early).read(resp, func(line string) (conn.Entry, error) { return parse(s.ctl.Decode(line)) })
+	if err == nil && coming.Sent != nil {
+		coming.Sent(l.Entries)
+	}
 	if closed := resp.Close(); errors.Is(err, errEndless) {
 		return l, nil // not complete
 	} else if closed != nil {

@@ -64,7 +64,7 @@ func (t *Tree) read(ctx context.Context, s conn.Session, dir string, early func(
 			early(some)
 		}
 	}
-	l, err := s.ListEarly(ctx, dir, exact)
+	l, err := s.ListEarly(ctx, dir, conn.Coming{Early: exact, Sent: func(all []conn.Entry) { t.walk.sent(dir, all) }})
 	if err == nil {
 		t.reached()
 		err = t.sharpen(ctx, s, dir, l.Entries)

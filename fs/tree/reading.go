@@ -29,7 +29,10 @@ func (t *Tree) Open(ctx context.Context, dir string) (*Reading, error) {
 	r := &Reading{t: t, dir: dir, before: t.shownIn(dir)}
 	t.walk.entering(dir)
 	t.walk.waiting.Add(1)
-	defer t.walk.waiting.Add(-1)
+	defer func() {
+		t.walk.opened.Store(time.Now().UnixNano())
+		t.walk.waiting.Add(-1)
+	}()
 	if old, ok := t.staleDir(dir); ok && t.away() {
 		r.complete(old)
 		return r, nil

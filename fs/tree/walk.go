@@ -2,7 +2,9 @@ package tree
 
 import (
 	"context"
+	"math"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,12 +15,15 @@ import (
 )
 
 const (
-	aheadDirs    = 32              // directories that are listed ahead of a walk at most
-	aheadPerDir  = 2               // how many more each directory allows that the program enters
-	aheadEntries = 20000           // entries in them
-	aheadAtOnce  = 8               // listings at once
-	walkPause    = 2 * time.Second // a walk that enters no directory for so long has stopped
-	maxSeen      = 1 << 10         // directories that a walker remembers
+	aheadDirs    = 32                    // directories that are listed ahead of a walk at most
+	aheadPerDir  = 2                     // how many more each directory allows that the program enters
+	aheadEntries = 20000                 // entries in them
+	aheadAtOnce  = 8                     // listings at once
+	aheadWindow  = 2 * aheadAtOnce       // directories of which the next one is chosen, those that are being listed ahead among them
+	walkPause    = 2 * time.Second       // a walk that enters no directory for so long has stopped
+	spareForWalk = 4                     // idle sessions for what may be the beginning of a walk: a login takes longer than listing a directory
+	betweenDirs  = 20 * time.Millisecond // a program that only lists opens another directory after
+	maxSeen      = 1 << 10               // directories that a walker remembers
 )
 
 // walker lists the directories that a program will enter next, before it does:
@@ -32,13 +37,15 @@ const (
 type walker struct {
 	t       *Tree
 	waiting atomic.Int32 // programs that wait for a listing
+	opened  atomic.Int64 // when one was opened last, in nanoseconds of Unix time
 
 	mu      sync.Mutex
 	top     string                  // where the walk began; guarded by mu
 	at      string                  // what was listed last; guarded by mu
 	seen    map[string]time.Time    // directories that programs listed, and when; guarded by mu
-	tried   map[string]struct{}     // directories that were listed ahead, or failed to be; guarded by mu
+	tried   map[string]bool         // directories that were listed ahead, or failed to be; true: that is under way; guarded by mu
 	below   map[*cache.Dir][]string // the directories in a listing; guarded by mu
+	coming  map[string][]string     // those in a listing that the server has sent and not confirmed; guarded by mu
 	life    context.Context         // of the walk; nil: there is none; guarded by mu
 	stop    *time.Timer             // ends life; guarded by mu
 	credit  int                     // directories that may still be listed ahead; guarded by mu
@@ -47,7 +54,7 @@ type walker struct {
 }
 
 func newWalker(t *Tree) *walker {
-	return &walker{t: t, seen: make(map[string]time.Time), tried: make(map[string]struct{}), below: make(map[*cache.Dir][]string)}
+	return &walker{t: t, seen: make(map[string]time.Time), tried: make(map[string]bool), below: make(map[*cache.Dir][]string), coming: make(map[string][]string)}
 }
 
 // entering notes that a program begins to list dir, and lists ahead of it if it walks.
@@ -75,6 +82,9 @@ func (w *walker) entering(dir string) {
 		w.top = path.Dir(dir)
 		w.beginLocked()
 	default:
+		if d, ok := w.t.dirs.Peek(dir); !ok || d.Age() >= w.t.ttl {
+			w.t.pool.Spare(spareForWalk)
+		}
 		return
 	}
 	w.at = dir
@@ -91,6 +101,32 @@ func (w *walker) entered(dir string) {
 	}
 }
 
+// sent notes what is in dir, before the server has said whether that is all.
+// The directories in it are listed ahead already: should the listing turn out
+// to be none, that was for nothing.
+func (w *walker) sent(dir string, entries []conn.Entry) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.life == nil {
+		return
+	}
+	var names []string
+	for _, e := range entries {
+		if e.Kind == conn.KindDir && !IsTemporary(e.Name) {
+			names = append(names, e.Name)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	slices.Sort(names)
+	if len(w.coming) >= maxSeen {
+		clear(w.coming)
+	}
+	w.coming[dir] = names
+	w.hireLocked()
+}
+
 func (w *walker) beginLocked() {
 	life, end := context.WithCancel(context.Background())
 	w.life, w.credit, w.large = life, aheadDirs, false
@@ -101,6 +137,7 @@ func (w *walker) beginLocked() {
 		if w.life == life {
 			w.life = nil
 			clear(w.below)
+			clear(w.coming)
 		}
 	})
 }
@@ -111,7 +148,7 @@ func (w *walker) hireLocked() {
 	if len(w.tried) >= maxSeen {
 		clear(w.tried)
 	}
-	wanted := len(w.nextLocked(2 * aheadAtOnce))
+	wanted := len(w.windowLocked())
 	for ; w.workers < min(aheadAtOnce, (wanted+1)/2); w.workers++ {
 		go w.work(w.life)
 	}
@@ -133,11 +170,13 @@ func (w *walker) work(ctx context.Context) {
 }
 
 // class says how many sessions the walk may use: the one that is kept for who
-// waits, too, if listings are what is waited for and each is soon done.
+// waits, too, if listings are what is waited for, now or in a moment, and each
+// is soon done.
 func (w *walker) class() conn.Class {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.large || w.waiting.Load() == 0 {
+	wanted := w.waiting.Load() > 0 || time.Now().UnixNano()-w.opened.Load() < int64(betweenDirs)
+	if w.large || !wanted {
 		return conn.Background
 	}
 	return conn.Brief
@@ -152,21 +191,26 @@ func (w *walker) more(ctx context.Context) bool {
 		return false
 	}
 	w.hireLocked()
-	return len(w.nextLocked(1)) > 0
+	_, ok := w.nextLocked()
+	return ok
 }
 
 // listOne lists the directory that is wanted most by now.
 func (w *walker) listOne(ctx context.Context, s conn.Session) error {
 	w.mu.Lock()
-	next := w.nextLocked(1)
-	if len(next) == 0 {
+	dir, ok := w.nextLocked()
+	if !ok {
 		w.mu.Unlock()
 		return nil
 	}
-	dir := next[0]
-	w.tried[dir] = struct{}{}
+	w.tried[dir] = true
 	w.credit--
 	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.tried[dir] = false
+	}()
 	return w.t.dirs.Prefetch(ctx, dir, w.t.ttl, func(ctx context.Context) (conn.Listing, error) {
 		l, err := w.t.read(ctx, s, dir, nil)
 		if l.Len() > conn.EarlyFrom {
@@ -178,21 +222,38 @@ func (w *walker) listOne(ctx context.Context, s conn.Session) error {
 	})
 }
 
-// nextLocked returns up to n directories to list, those wanted first in front.
-func (w *walker) nextLocked(n int) []string {
-	s := search{w: w, want: min(n, w.credit)}
-	for dir, below := w.at, ""; s.want > 0; dir, below = path.Dir(dir), path.Base(dir) {
+// nextLocked returns the directory to list next: the first in the order of the
+// walk, or one that leads out of where all before it are. What is in that will
+// be wanted when they are through, and no session shall be idle then.
+func (w *walker) nextLocked() (dir string, ok bool) {
+	if w.credit <= 0 {
+		return "", false
+	}
+	least := math.MaxInt
+	for _, p := range w.windowLocked() {
+		underWay, depth := w.tried[p], strings.Count(p, "/")
+		if !underWay && (!ok || depth < least) {
+			dir, ok = p, true
+		}
+		least = min(least, depth)
+	}
+	return dir, ok
+}
+
+// windowLocked returns the next directories in the order of the walk that are
+// not listed yet, those that are being listed ahead among them.
+func (w *walker) windowLocked() []string {
+	s := search{w: w}
+	for dir, below := w.at, ""; ; dir, below = path.Dir(dir), path.Base(dir) {
 		if !s.visit(dir, below) || dir == w.top || dir == "/" {
-			break
+			return s.found
 		}
 	}
-	return s.found
 }
 
 // search looks for directories to list.
 type search struct {
 	w             *walker
-	want          int
 	found         []string
 	dirs, entries int // met so far, listed ahead or to be
 }
@@ -200,17 +261,18 @@ type search struct {
 // visit searches the directories in dir that follow the name after, and goes
 // down into those that are listed already. It returns false when it is done.
 func (s *search) visit(dir, after string) bool {
-	d, ok := s.w.t.dirs.Peek(dir)
+	names, ok := s.w.namesLocked(dir)
 	if !ok {
 		return after == "" // what is above may be known
 	}
-	for _, name := range s.w.dirsInLocked(d) {
+	for _, name := range names {
 		if name <= after {
 			continue
 		}
 		p := path.Join(dir, name)
-		_, tried := s.w.tried[p]
+		underWay, tried := s.w.tried[p]
 		known, ok := s.w.t.dirs.Peek(p)
+		_, coming := s.w.coming[p]
 		s.dirs++
 		if ok {
 			s.entries += known.Len()
@@ -218,17 +280,27 @@ func (s *search) visit(dir, after string) bool {
 		switch {
 		case s.dirs > aheadDirs || s.entries > aheadEntries:
 			return false
-		case ok && known.Age() < s.w.t.ttl:
+		case coming, ok && known.Age() < s.w.t.ttl:
 			if !s.visit(p, "") {
 				return false
 			}
-		case !tried:
-			if s.found = append(s.found, p); len(s.found) >= s.want {
+		case underWay || !tried:
+			if s.found = append(s.found, p); len(s.found) >= aheadWindow {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// namesLocked returns the names of the directories in dir, as far as that is known.
+func (w *walker) namesLocked(dir string) ([]string, bool) {
+	if d, ok := w.t.dirs.Peek(dir); ok {
+		delete(w.coming, dir)
+		return w.dirsInLocked(d), true
+	}
+	names, ok := w.coming[dir]
+	return names, ok
 }
 
 // dirsInLocked returns the names of the directories in d.

@@ -51,11 +51,11 @@ func distantWith(t *testing.T, sessions int, o tree.Options, files []string, fn 
 	})
 }
 
-// folders returns 1 + n + n*n directories, with a file in each.
-func folders(n int) (files []string) {
+// folders returns 1 + n + n*m directories, with a file in all but the first.
+func folders(n, m int) (files []string) {
 	for i := range n {
 		files = append(files, fmt.Sprintf("top/d%02d/f", i))
-		for j := range n {
+		for j := range m {
 			files = append(files, fmt.Sprintf("top/d%02d/e%02d/f", i, j))
 		}
 	}
@@ -97,7 +97,7 @@ func TestListingOfTheMount(t *testing.T) {
 // What is beside and above the directory where a walk began is not listed; a
 // walk that begins elsewhere, while the first one goes on, is followed.
 func TestWalkStaysWhereItBegan(t *testing.T) {
-	files := append(folders(3), "zoo/a/f", "zoo/b/f", "zoo/c/f", "zoo/d/e/f")
+	files := append(folders(3, 3), "zoo/a/f", "zoo/b/f", "zoo/c/f", "zoo/d/e/f")
 	distant(t, 8, files, func(s *ftptest.Server, tr *tree.Tree) {
 		if _, err := tr.Lookup(context.Background(), "/top"); err != nil { // as a program that is given its path does
 			t.Fatal(err)
@@ -115,35 +115,39 @@ func TestWalkStaysWhereItBegan(t *testing.T) {
 }
 
 // A walk over N directories takes as long as all sessions need for their
-// listings, and each is listed once.
+// listings, and each is listed once; also where the directories that are known
+// are nearly through before there is another to look for more in.
 func TestWalkIsListedAhead(t *testing.T) {
-	const sessions, inAll = 8, 111
-	distant(t, sessions, folders(10), func(s *ftptest.Server, tr *tree.Tree) {
-		began := time.Now()
-		if n := find(t, tr, "/top"); n != inAll {
-			t.Errorf("found %d directories", n)
-		}
-		took := time.Since(began)
-		t.Logf("%d listings over %d sessions took %v", inAll, sessions, took)
-		const perListing, start = 3 * rtt, 7*rtt + 3*rtt // login, and what is listed before the walk is known
-		if most := (inAll+sessions-1)/sessions*perListing + start; took > most {
-			t.Errorf("took %v, want %v at most", took, most)
-		}
-		if n := s.Count("MLSD"); n != inAll {
-			t.Errorf("%d listings of %d directories", n, inAll)
-		}
-		began = time.Now()
-		find(t, tr, "/top")
-		if again := time.Since(began); again != 0 || s.Count("MLSD") != inAll {
-			t.Errorf("again: took %v, %d listings", again, s.Count("MLSD"))
-		}
-	})
+	const sessions = 8
+	for _, shape := range [][2]int{{10, 10}, {4, 25}, {20, 4}} {
+		inAll := 1 + shape[0] + shape[0]*shape[1]
+		distant(t, sessions, folders(shape[0], shape[1]), func(s *ftptest.Server, tr *tree.Tree) {
+			began := time.Now()
+			if n := find(t, tr, "/top"); n != inAll {
+				t.Errorf("found %d directories", n)
+			}
+			took := time.Since(began)
+			t.Logf("%d listings over %d sessions took %v", inAll, sessions, took)
+			const perListing, start = 3 * rtt, 6 * rtt // two listings before the walk is known, and a login
+			if most := time.Duration(inAll+sessions-1)/sessions*perListing + start; took > most {
+				t.Errorf("%v: took %v, want %v at most", shape, took, most)
+			}
+			if n := s.Count("MLSD"); n != inAll {
+				t.Errorf("%v: %d listings of %d directories", shape, n, inAll)
+			}
+			began = time.Now()
+			find(t, tr, "/top")
+			if again := time.Since(began); again != 0 || s.Count("MLSD") != inAll {
+				t.Errorf("%v, again: took %v, %d listings", shape, again, s.Count("MLSD"))
+			}
+		})
+	}
 }
 
 // Who lists one directory gets no others listed, and a walk that stops is
 // followed no further than the bound.
 func TestWalkThatStops(t *testing.T) {
-	distant(t, 8, folders(10), func(s *ftptest.Server, tr *tree.Tree) {
+	distant(t, 8, folders(10, 10), func(s *ftptest.Server, tr *tree.Tree) {
 		list := func(dir string) {
 			t.Helper()
 			if _, err := tr.List(context.Background(), dir); err != nil {
@@ -167,7 +171,7 @@ func TestWalkThatStops(t *testing.T) {
 
 // A listing ahead that hangs is given up when the walk stops.
 func TestWalkIsCancelled(t *testing.T) {
-	distant(t, 8, folders(3), func(s *ftptest.Server, tr *tree.Tree) {
+	distant(t, 8, folders(3, 3), func(s *ftptest.Server, tr *tree.Tree) {
 		defer s.Fault(ftptest.StallData("MLSD", 0).OnArg("/top/d01"))()
 		ctx := context.Background()
 		for _, dir := range []string{"/top", "/top/d00"} {
@@ -187,7 +191,7 @@ func TestWalkIsCancelled(t *testing.T) {
 // Who waits for a listing of somebody else that gets no answer does not ask
 // again: that would be a second deadline.
 func TestStalledListingIsWaitedForOnce(t *testing.T) {
-	distant(t, 8, folders(1), func(s *ftptest.Server, tr *tree.Tree) {
+	distant(t, 8, folders(1, 1), func(s *ftptest.Server, tr *tree.Tree) {
 		defer s.Fault(ftptest.StallData("MLSD", 0))()
 		began := time.Now()
 		var wg sync.WaitGroup
@@ -205,7 +209,7 @@ func TestStalledListingIsWaitedForOnce(t *testing.T) {
 
 // A session that ends while it lists ahead is no error of who waits for that.
 func TestWalkOverBrokenSessions(t *testing.T) {
-	distant(t, 4, folders(4), func(s *ftptest.Server, tr *tree.Tree) {
+	distant(t, 4, folders(4, 4), func(s *ftptest.Server, tr *tree.Tree) {
 		defer s.Fault(ftptest.DropBefore("MLSD").Times(5).OnSession(2))()
 		if n := find(t, tr, "/top"); n != 21 {
 			t.Errorf("found %d directories", n)
@@ -216,7 +220,7 @@ func TestWalkOverBrokenSessions(t *testing.T) {
 // A directory that vanishes, or cannot be read, in the middle of a walk
 // concerns nobody else, and is tried once.
 func TestDirectoryVanishesInAWalk(t *testing.T) {
-	distant(t, 4, folders(4), func(s *ftptest.Server, tr *tree.Tree) {
+	distant(t, 4, folders(4, 4), func(s *ftptest.Server, tr *tree.Tree) {
 		list := func(dir string) error { _, err := tr.List(context.Background(), dir); return err }
 		if err := list("/top"); err != nil {
 			t.Fatal(err)
