@@ -60,9 +60,9 @@ func parseAVBL(r wire.Reply) (conn.Space, bool) {
 	return conn.Space{Free: n}, err == nil && n >= 0
 }
 
-// parseXQUOTA reads the lines "Disk usage: 12 MB" and "Disk limit: 100 MB", in
-// bytes without a unit, or "unlimited". No server here has it: this is the form
-// that clients know.
+// parseXQUOTA reads the lines "Disk usage: 1532791" and "Disk limit: 2048000" of
+// WS_FTP Server, as WinSCP's source quotes it, and of ftpsrv; in bytes, or in
+// the unit that follows, or "unlimited". No server here has it.
 func parseXQUOTA(r wire.Reply) (conn.Space, bool) {
 	used, limit := int64(-1), int64(-1)
 	for _, l := range r.Lines {

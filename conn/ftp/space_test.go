@@ -47,6 +47,14 @@ func TestSpace(t *testing.T) {
 	}
 }
 
+// What WS_FTP Server says, as WinSCP's source quotes it.
+const xquota = `File and disk usage
+    File count: 3
+    File limit: 10000
+    Disk usage: 1532791
+    Disk limit: 2048000
+File and disk usage end`
+
 // What ProFTPD 1.3.8 with mod_quotatab was seen to say.
 const siteQuota = `The current quota for this session are [current/limit]:
  Name: tester
@@ -78,6 +86,7 @@ func TestParseQuota(t *testing.T) {
 		{parseSiteQuota, "Uploaded Mb:\t1e400/1e400", conn.Space{}, false},
 		{parseSiteQuota, "Uploaded Mb:\t-1/-5", conn.Space{}, false},
 		{parseSiteQuota, "No quotas in effect", conn.Space{}, false},
+		{parseXQUOTA, xquota, conn.Space{Free: 2048000 - 1532791, Total: 2048000}, true},
 		{parseXQUOTA, "Disk usage: 1,024\nDisk limit: 1 KB", conn.Space{Total: kb}, true},
 		{parseXQUOTA, "Disk usage: 0\nDisk limit: 2 GiB", conn.Space{Free: 2 * gb, Total: 2 * gb}, true},
 		{parseXQUOTA, "Disk usage: 5 MB\nDisk limit: unlimited", conn.Space{}, false},
