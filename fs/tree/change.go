@@ -146,6 +146,9 @@ func (t *Tree) Rename(ctx context.Context, from, to string, noReplace bool) erro
 	}
 	err = t.once(ctx, func(ctx context.Context, s conn.Session) error { return s.Rename(ctx, from, to) },
 		func() (bool, error) { there, err := t.exists(ctx, from); return !there, err }, from, to)
+	if err == nil {
+		err = t.respelled(ctx, from, to)
+	}
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"strings"
 
 	"ftpfs/conn"
 )
@@ -80,4 +81,22 @@ func (t *Tree) findFolding(ctx context.Context, p string) folding {
 		t.log.Info("whether the server tells names of different case apart is known", "path", p, "apart", is == foldsNot)
 	}
 	return t.folding
+}
+
+// respelled looks whether a rename that changes only the case of a name has
+// changed it: ProFTPD's mod_case takes the new name for the old one, which is
+// there, and says that it has renamed it. ErrInvalidName.
+func (t *Tree) respelled(ctx context.Context, from, to string) error {
+	if t.foldingNow() != folds || from == to || !strings.EqualFold(from, to) {
+		return nil
+	}
+	d, err := t.afresh(ctx, path.Dir(to))
+	if err != nil {
+		return nil // the server has said that it is done
+	}
+	_, still := d.Lookup(path.Base(from))
+	if _, done := d.Lookup(path.Base(to)); still && !done {
+		return &conn.Error{Op: "RNTO", Path: to, Outcome: conn.Refused, Err: conn.ErrInvalidName}
+	}
+	return nil
 }
