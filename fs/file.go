@@ -130,6 +130,9 @@ func (n *node) choose(h *handle, want openMode) (keep bool) {
 	if h.mode == passthrough {
 		n.backing = inode
 	}
+	if h.mode == passthrough || h.mode == passthroughDirect {
+		h.t.Hold(n.backing)
+	}
 	keep = h.mode == cached && content != nil && content == n.content
 	n.content = nil
 	return keep

@@ -410,6 +410,37 @@ for x in (a, b):
 	}
 }
 
+// All maps of a file show the version that who opened it first has. What is
+// stored there when another one has come since is not lost without a word.
+func TestMapBesideAReaderOfAnOlderVersion(t *testing.T) {
+	r, _ := bypassing(t)
+	p := r.start("exec python3 -u -c '" + mapped + `
+import errno
+rd = os.open("f", os.O_RDONLY)
+print("ready"); input()
+b = os.open("f", os.O_RDWR)
+print(os.pread(b, 99, 0))
+p = map(b)
+print(ctypes.string_at(p, 9))
+store(p, b"XXX")
+unmap(p)
+try: os.close(b); print("closed")
+except OSError as e: print(errno.errorcode[e.errno])
+os.close(rd)
+'`)
+	p.expect("ready")
+	r.put("f", "the second, longer version")
+	p.say()
+	for _, want := range []string{"b'the second, longer version'", "b'the first'", "ESTALE"} {
+		p.expect(want)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	r.has("f", "the second, longer version")
+	r.recovers("[XXX first version]")
+}
+
 // comes drains, also what RELEASE brings after the close, until the server has
 // exactly content at name.
 func (r *mounted) comes(name, content string) {

@@ -37,6 +37,9 @@ func (h *Handle) backingLocked() *os.File {
 	}
 	if file != nil {
 		h.copy = c
+		if h.held == nil {
+			h.held = c.Retain()
+		}
 	}
 	return file
 }
@@ -218,11 +221,30 @@ func (h *Handle) Inode() any {
 	if c == nil {
 		return nil
 	}
-	type inode struct {
-		copy *cache.Copy
-		file uint64
-	}
 	return inode{c, c.FileID()}
+}
+
+type inode struct {
+	copy *cache.Copy
+	file uint64
+}
+
+// Hold says that maps of the handle show the file with this Inode, of another handle that still is
+// open. It can hold an older version.
+func (h *Handle) Hold(of any) {
+	now, ok := of.(inode)
+	if !ok {
+		return
+	}
+	h.f.mu.Lock()
+	old := h.held
+	if old != now.copy {
+		h.held = now.copy.Retain()
+	}
+	h.f.mu.Unlock()
+	if old != nil && old != now.copy {
+		h.f.m.logged(old.Close())
+	}
 }
 
 // Expose says that the kernel may let the program map the file of the copy,
@@ -233,6 +255,15 @@ func (h *Handle) Expose() {
 	defer f.mu.Unlock()
 	c, err := f.contentOf(h)
 	if err != nil || h.bound != nil { // what Unback could not end yet
+		return
+	}
+	if old := h.held; old != nil && old != c { // what is stored through a map is lost to the version that came since
+		_, lookErr := old.Look()
+		ok, err := f.store.Expose(f.path, old)
+		f.m.logged(errors.Join(lookErr, err))
+		if ok {
+			h.bound, h.stray = old.Retain(), old.Generation()
+		}
 		return
 	}
 	f.store.Forget(f.path) // what changes unseen must not be taken for clean

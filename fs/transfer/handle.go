@@ -29,6 +29,7 @@ type Handle struct {
 	sent    bool        // a Flush of it has uploaded; guarded by f.mu
 	copy    *cache.Copy // that it has read or written; guarded by f.mu
 	leaving bool        // a descriptor was closed, and nothing was read since; guarded by f.mu
+	held    *cache.Copy // that a map of it shows; nil: none; guarded by f.mu
 	bound   *cache.Copy // that the kernel writes for it by itself; nil: none; guarded by f.mu
 	exposed bool        // programs can write into the copy unseen, through maps; guarded by f.mu
 	stray   uint64      // generation of bound when its version was given up; guarded by f.mu
@@ -248,9 +249,15 @@ func (h *Handle) Release() {
 			f.queueLocked()
 		}
 	}
+	held := (*cache.Copy)(nil)
+	if h.bound == nil {
+		held, h.held = h.held, nil
+	}
 	f.mu.Unlock()
-	if bound != nil {
-		f.m.logged(bound.Close()) // without locks: it can move what nobody else wants to the recovery folder
+	for _, c := range []*cache.Copy{bound, held} {
+		if c != nil {
+			f.m.logged(c.Close()) // without locks: it can move what nobody else wants to the recovery folder
+		}
 	}
 	f.m.drop(f)
 }
