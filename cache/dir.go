@@ -24,6 +24,7 @@ type Dir struct {
 	base    []packed               // guarded by mu; sorted by name, its elements never change
 	overlay map[string]*conn.Entry // guarded by mu; what differs from base, nil: deleted
 	n       int                    // guarded by mu; number of entries
+	changed bool                   // guarded by mu; since the listing arrived
 }
 
 // minOverlay is the number of changes that are never merged early.
@@ -38,7 +39,9 @@ func newDir(l conn.Listing, early Entries) *Dir {
 	}
 	var p packer
 	base = p.appendTo(base, l.Entries)
-	slices.SortStableFunc(base, byName)
+	if !slices.IsSortedFunc(base, byName) {
+		slices.SortStableFunc(base, byName)
+	}
 	base = slices.CompactFunc(base, func(a, b packed) bool { return a.name == b.name })
 	return &Dir{complete: l.Complete, filled: time.Now(), base: base, n: len(base)}
 }
@@ -107,6 +110,13 @@ func (d *Dir) Len() int {
 	return d.n
 }
 
+// Changed tells whether entries were set or deleted since the listing arrived.
+func (d *Dir) Changed() bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.changed
+}
+
 // Filled returns when the listing arrived. Changes do not make it younger.
 func (d *Dir) Filled() time.Time { return d.filled }
 
@@ -136,6 +146,7 @@ func (d *Dir) Delete(name string) {
 }
 
 func (d *Dir) changeLocked(name string, e *conn.Entry) {
+	d.changed = true
 	if d.overlay == nil {
 		d.overlay = make(map[string]*conn.Entry)
 	}

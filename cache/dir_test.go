@@ -74,6 +74,19 @@ func TestDirModel(t *testing.T) {
 	})
 }
 
+// Each change is told of, also when it has been merged.
+func TestDirChanged(t *testing.T) {
+	d := newDir(conn.Listing{Entries: []conn.Entry{{Name: "b"}, {Name: "a"}}}, Entries{})
+	d.Delete("c")
+	if d.Changed() || !slices.Equal(namesOf(d.Entries()), []string{"a", "b"}) {
+		t.Errorf("as it came: changed %v, %q", d.Changed(), namesOf(d.Entries()))
+	}
+	d.Delete("a")
+	if names := namesOf(d.Entries()); !d.Changed() || !slices.Equal(names, []string{"b"}) {
+		t.Errorf("changed %v, %q", d.Changed(), names)
+	}
+}
+
 // A directory of a million entries takes at most 200 bytes for each while it is
 // cached, its name included, and a change to it little.
 func TestDirLarge(t *testing.T) {

@@ -129,9 +129,9 @@ func (d *dirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 		d.keepPromise()
 		return d.n.Lookup(ctx, name, out)
 	}
-	p, err := d.n.childPath(name)
-	if err != nil {
-		return nil, d.n.errno("lookup", err)
+	p := "" // of a file of which nothing is known but what is listed
+	if d.n.m.transfer.Any() {
+		p = path.Join(d.n.path(), name)
 	}
 	c := d.n.child(ctx, e, d.ino)
 	d.ino = 0

@@ -403,6 +403,13 @@ func (m *Manager) Local(p string) (a Attr, ok bool) {
 	return a, f.dirty
 }
 
+// Any tells whether Local may find anything.
+func (m *Manager) Any() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.files) > 0
+}
+
 // file returns the File at p, or nil.
 func (m *Manager) file(p string) *File {
 	m.mu.Lock()

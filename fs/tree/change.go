@@ -71,7 +71,7 @@ func (t *Tree) Rmdir(ctx context.Context, p string) error {
 		return err
 	}
 	if entries := d.Entries(); entries.Len() > 0 || len(t.shownIn(p)) > 0 || !d.Complete() {
-		if entries.Len() > 0 && t.overlaid(p, entries, nil).Len() == 0 && t.firstWarning(p) {
+		if all, _ := t.overlaid(p, entries, nil); entries.Len() > 0 && all.Len() == 0 && t.firstWarning(p) {
 			t.log.Warn("a directory cannot be removed for the temporary files of uploads in it", "directory", p, "first", entries.At(0).Name)
 		}
 		return &conn.Error{Op: "RMD", Path: p, Outcome: conn.Refused, Err: conn.ErrNotEmpty}

@@ -17,6 +17,7 @@ type Reading struct {
 	arrivals *cache.Arrivals       // nil: entries are all
 	all      *cache.Dir            // nil while arrivals is not
 	entries  cache.Entries
+	overlaid bool  // some of what Entry returned is not from the listing
 	err      error // of the listing
 }
 
@@ -97,7 +98,7 @@ func (r *Reading) Entry(ctx context.Context, i int) (conn.Entry, bool, error) {
 	e := r.entries.At(i)
 	if r.arrivals != nil {
 		if shown, ok := r.t.shownOf(r.dir, e.Name); ok {
-			e = shown
+			e, r.overlaid = shown, true
 		}
 	}
 	return e, true, nil
@@ -120,9 +121,13 @@ func (r *Reading) Now(e conn.Entry) (now conn.Entry, left time.Duration, ok bool
 	if left = r.t.ttl - d.Age(); left <= 0 {
 		return e, 0, false
 	}
-	if now, ok = r.t.shownOf(r.dir, e.Name); !ok {
-		now, ok = d.Lookup(e.Name)
+	if now, ok = r.t.shownOf(r.dir, e.Name); ok {
+		return now, left, true
 	}
+	if !r.overlaid && !d.Changed() {
+		return e, left, true
+	}
+	now, ok = d.Lookup(e.Name)
 	return now, left, ok
 }
 
@@ -160,7 +165,8 @@ func (r *Reading) complete(all *cache.Dir) {
 	r.all = all
 	r.t.walk.entered(r.dir)
 	// What reached the server while it was being listed may be missing in the listing, and is not shown any more.
-	entries := r.t.overlaid(r.dir, all.Entries(), r.before)
+	entries, overlaid := r.t.overlaid(r.dir, all.Entries(), r.before)
+	r.overlaid = r.overlaid || overlaid
 	switch n := all.Len(); {
 	case r.entries.Len() == 0:
 		r.entries = entries

@@ -65,8 +65,9 @@ func (t *Tree) shownIn(dir string) map[string]conn.Entry {
 }
 
 // overlaid returns entries, sorted, with what is shown of dir laid over them.
-// Names that were shown before are added if they are missing.
-func (t *Tree) overlaid(dir string, entries cache.Entries, before map[string]conn.Entry) cache.Entries {
+// Names that were shown before are added if they are missing. any tells whether
+// there are such.
+func (t *Tree) overlaid(dir string, entries cache.Entries, before map[string]conn.Entry) (all cache.Entries, any bool) {
 	shown := t.shownIn(dir)
 	for name, e := range before {
 		_, now := shown[name]
@@ -75,7 +76,7 @@ func (t *Tree) overlaid(dir string, entries cache.Entries, before map[string]con
 		}
 	}
 	if len(shown) == 0 && !entries.Contain(IsTemporary) {
-		return entries
+		return entries, false
 	}
-	return entries.With(maps.Values(shown), IsTemporary)
+	return entries.With(maps.Values(shown), IsTemporary), len(shown) > 0
 }
