@@ -46,34 +46,6 @@ func TestIPv6(t *testing.T) {
 	}
 }
 
-// hidden is the address that a server behind a NAT has, and tells its clients.
-const hidden = "10.255.77.2"
-
-// TestNAT: a server that names an address which nobody reaches, in its answer
-// to PASV, is reached all the same; by that address it is not.
-func TestNAT(t *testing.T) {
-	forgetful(t)
-	hides := map[kind][]string{
-		proftpd:   {"MasqueradeAddress " + hidden, "<Limit EPSV>", "DenyAll", "</Limit>"},
-		vsftpd:    {"pasv_address=" + hidden, "cmds_denied=EPSV"},
-		pyftpdlib: {fmt.Sprintf("Handler.masquerade_address = %q", hidden), "del Handler.proto_cmds['EPSV']"},
-	}
-	for k, more := range hides {
-		t.Run(string(k), func(t *testing.T) {
-			t.Parallel()
-			s, _ := startFar(t, k, more...)
-			trace := filepath.Join(t.TempDir(), "trace")
-			worksWell(t, mount(t, s, "--trace", trace))
-			dialogue, err := os.ReadFile(trace)
-			must(t, err)
-			if answer := strings.ReplaceAll(hidden, ".", ","); !strings.Contains(string(dialogue), answer) {
-				t.Errorf("the server never named %s", answer)
-			}
-			refused(t, s, []string{hidden}, "--pasv-address=reply")
-		})
-	}
-}
-
 // TestBindAddress: all connections come from the address, also data connections:
 // vsftpd and ProFTPD take none from another one than the session's.
 func TestBindAddress(t *testing.T) {

@@ -54,8 +54,12 @@ const (
 // farLink is what makes the link, within the server's network namespace: one
 // end stays there, the other goes to the namespace "$1". Then it becomes the
 // server.
-const farLink = `ip link add far type veth peer name near netns "$1" &&
-	ip addr add ` + farAddr + `/30 dev far && ip link set far up && shift && exec "$@"`
+const farLink = `
+	ip link add far type veth peer name near netns "$1"
+	ip addr add ` + farAddr + `/30 dev far
+	ip link set far up
+	shift
+	exec "$@"`
 
 // startFar starts a server in a network namespace of its own, which a link
 // connects with another new one, where this test and all that it starts are
@@ -65,8 +69,19 @@ func startFar(t *testing.T, k kind, more ...string) (s *server, link func(state 
 	t.Helper()
 	ownNetwork(t)
 	s = newServer(t, k, farAddr, more...)
+	s.startBehind(t, farLink)
+	return s, func(state string) {
+		sh(t, "/", fmt.Sprintf("nsenter --net=/proc/%d/ns/net ip link set far %s", s.cmd.Process.Pid, state))
+	}
+}
+
+// startBehind starts the server in a network namespace of its own, by a shell
+// script that makes the way to it first: to the interface "near" in the
+// namespace "$1", that of this test. It answers there at s.host.
+func (s *server) startBehind(t *testing.T, script string) {
+	t.Helper()
 	here := fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())
-	cmd := exec.Command(the.launcher, append([]string{"@server", s.conf, "/bin/sh", "-c", farLink, "sh", here}, s.argv...)...)
+	cmd := exec.Command(the.launcher, append([]string{"@server", s.conf, "/bin/sh", "-ec", script, "sh", here}, s.argv...)...)
 	cmd.Stdout, cmd.Stderr = s.output, s.output
 	cmd.SysProcAttr = &syscall.SysProcAttr{ // as in Start
 		Cloneflags: syscall.CLONE_NEWPID, Unshareflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET,
@@ -88,9 +103,6 @@ func startFar(t *testing.T, k kind, more ...string) (s *server, link func(state 
 		}
 		return err
 	})
-	return s, func(state string) {
-		sh(t, "/", fmt.Sprintf("nsenter --net=/proc/%d/ns/net ip link set far %s", s.cmd.Process.Pid, state))
-	}
 }
 
 // ownNetwork puts this test, and all that it starts, into a network namespace

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 scripts/need.sh \
   gcc=gcc /usr/include/stdio.h=libc6-dev fusermount3=fuse3 git=git curl=curl \
   proftpd=proftpd-core /usr/lib/proftpd/mod_tls.so=proftpd-mod-crypto /usr/lib/proftpd/mod_case.so=proftpd-mod-case \
-  mountpoint=util-linux mount=mount ip=iproute2 /etc/services=netbase systemd-analyze=systemd ps=procps tar=tar sed=sed find=findutils \
+  mountpoint=util-linux mount=mount ip=iproute2 nft=nftables unshare=util-linux /etc/services=netbase systemd-analyze=systemd ps=procps tar=tar sed=sed find=findutils \
   rsync=rsync vim=vim nano=nano sqlite3=sqlite3 unzip=unzip python3=python3 \
   /usr/bin/pydoc3=python3 /usr/lib/python3/dist-packages/OpenSSL/__init__.py=python3-openssl
 
