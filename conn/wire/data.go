@@ -16,7 +16,7 @@ import (
 const (
 	earlyTimeout = time.Second           // for the reply to a download that was given up
 	abortTime    = 30 * time.Millisecond // that Pure-FTPd takes for an ABOR
-	copySize     = 128 << 10             // bytes of an upload that are written at a time
+	copySize     = 512 << 10             // bytes of an upload that are written at a time
 )
 
 // dataConn is a data connection. A Read or Write that makes no progress for
@@ -69,8 +69,11 @@ func (d *dataConn) Read(p []byte) (int, error) {
 }
 
 func (d *dataConn) Write(p []byte) (int, error) {
-	d.Conn.SetWriteDeadline(time.Now().Add(d.c.timeout))
-	n, err := d.Conn.Write(p)
+	var to io.Writer = steadyConn{d.Conn, d.c.timeout}
+	if s, secret := d.Conn.(*secretConn); secret {
+		to = s // which has one below
+	}
+	n, err := to.Write(p)
 	d.written.Add(int64(n))
 	return n, d.check(err)
 }

@@ -52,20 +52,17 @@ func (c *throttledConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Write waits after each part, so that one goes within the deadline in any case.
 func (c *throttledConn) Write(p []byte) (written int, err error) {
-	for len(p) > 0 {
-		n := min(len(p), c.out.Burst())
-		if c.out.WaitN(c.life, n) != nil {
-			return written, net.ErrClosed
-		}
-		n, err = c.Conn.Write(p[:n])
+	for written < len(p) && err == nil {
+		var n int
+		n, err = c.Conn.Write(p[written:min(len(p), written+c.out.Burst())])
 		written += n
-		if err != nil {
-			return written, err
+		if c.out.WaitN(c.life, n) != nil {
+			err = net.ErrClosed
 		}
-		p = p[n:]
 	}
-	return written, nil
+	return written, err
 }
 
 func (c *throttledConn) Close() error {

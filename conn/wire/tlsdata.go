@@ -25,7 +25,7 @@ func (c *Control) guard(tcp net.Conn) net.Conn {
 	if c.secret == nil || !c.secret.private {
 		return tcp
 	}
-	return &secretConn{Conn: tls.Client(tcp, c.secret.data), tcp: tcp, c: c}
+	return &secretConn{Conn: tls.Client(steadyConn{tcp, c.timeout}, c.secret.data), tcp: tcp, c: c}
 }
 
 // Start begins the handshake: whoever reads or writes waits for it. It is
