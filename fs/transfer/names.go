@@ -79,10 +79,16 @@ func (m *Manager) removeName(ctx context.Context, f *File, p string) error {
 	f.mu.Lock()
 	here := f.onlyHereLocked()
 	tried := !f.onServer && !here
+	s := f.sealed
 	f.mu.Unlock()
 	if here {
 		m.tree.Removed(p)
 		return nil
+	}
+	if s != nil { // if we die before the journal has the end of it: that there is no file is our doing then
+		if err := s.Attempt(""); err != nil && !errors.Is(err, cache.ErrNotPending) {
+			return err
+		}
 	}
 	err := m.tree.Remove(ctx, p)
 	if tried && errors.Is(err, fs.ErrNotExist) {

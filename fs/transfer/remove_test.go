@@ -135,3 +135,31 @@ func TestRmdirAfterRemoveOfAnUpload(t *testing.T) {
 		}
 	})
 }
+
+// A mount that dies during a removal of a file with a version to come: the next one
+// finds the file gone, which is its own doing, and makes no conflict of it.
+func TestDeathDuringARemoval(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		r.put("f", []byte("the first version"))
+		r.remount(2, transfer.Options{Write: transfer.WriteBack})
+		r.reads("/f", []byte("the first version"))
+		undo := r.srv.Fault(ftptest.Refuse("STOR", 450, "Busy"))
+		h := r.open("/f", transfer.How{Write: true})
+		r.write(h, 0, []byte("THE"))
+		r.flush(h)
+		h.Release()
+		settle()
+		defer r.srv.Fault(ftptest.DelayReply("DELE", 250, time.Minute))()
+		ctx, cancel := context.WithCancel(t.Context())
+		removed := begin(func() error { return r.m.Remove(ctx, "/f") })
+		settle()
+		r.names("")
+		cancel()
+		<-removed
+		undo()
+		r.remount(2, transfer.Options{})
+		r.drain()
+		r.names("", "f")
+		r.has("f", []byte("THE first version"))
+	})
+}
