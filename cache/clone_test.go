@@ -1,7 +1,10 @@
 package cache
 
 import (
+	"errors"
 	"os"
+	"slices"
+	"syscall"
 	"testing"
 )
 
@@ -115,5 +118,48 @@ func TestCloneMeanwhile(t *testing.T) {
 				t.Errorf("recovered: %q", list)
 			}
 		})
+	}
+}
+
+// Where there is no room for a clone nothing is sealed and nothing is lost: the
+// copy has its changes still, and a crash finds them.
+func TestCloneOnAFullDisk(t *testing.T) {
+	for _, dies := range []bool{false, true} {
+		disk := newMemDisk()
+		s := openStore(t, disk, "/cache")
+		c, err := s.NewCopy(8)
+		must(t, err)
+		must(t, c.Fill([]byte("the text"), 0))
+		if ok, err := s.Expose("/f", c); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		others, err := disk.OpenFile(c.data.path, os.O_RDWR, 0)
+		must(t, err)
+		_, err = others.WriteAt([]byte("THE"), 0)
+		must(t, err)
+		sees(t, c, true)
+		disk.cloning = func() { disk.room, disk.cloning = 0, nil }
+		if _, err := s.Seal("/f", c, Attrs{}); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("sealed: %v", err)
+		}
+		disk.room = -1
+		if dies {
+			disk.restart(false, nil)
+			if found := findBytes(t, disk); !slices.Equal(found, []string{"recovered THE text"}) {
+				t.Errorf("after a crash: %q", found)
+			}
+			continue
+		}
+		sees(t, c, true)
+		v, err := s.Seal("/f", c, Attrs{})
+		must(t, err)
+		if got := sealedText(t, v); got != "THE text" {
+			t.Errorf("sealed is %q", got)
+		}
+		must(t, others.Close())
+		must(t, c.Compare())
+		if done, err := s.Cover(c); !done || err != nil {
+			t.Error("covered: ", done, err)
+		}
 	}
 }
