@@ -31,7 +31,7 @@ type appending struct {
 // after changes elsewhere, from and sealed are -1.
 type tail struct {
 	from   int64 // all changes were made behind so many bytes, which are those of File.entry; valid while dirty
-	after  int64 // all changes since File.sealed was made are behind so many bytes
+	after  int64 // all changes since File.sending, or else File.sealed, was made are behind so many bytes
 	sealed int64 // from, if all that is to be sent of File.sealed is what is behind it
 }
 
@@ -152,7 +152,10 @@ func (f *File) sendTail(ctx context.Context, p string, s *cache.Sealed) (conn.En
 		return conn.Entry{}, err
 	}
 	defer r.Close()
-	if err := s.Attempt(""); err != nil {
+	f.mu.Lock() // see maySealLocked
+	err = s.Attempt("")
+	f.mu.Unlock()
+	if err != nil {
 		return conn.Entry{}, err
 	}
 	var e conn.Entry

@@ -163,6 +163,72 @@ func TestBackWrittenWhileItIsUploaded(t *testing.T) {
 	})
 }
 
+// Close does not wait for the upload of an earlier version either, however
+// that ends: the newer one is safe, and is on the server in the end.
+func TestBackCloseBesideAnUpload(t *testing.T) {
+	slow := func(verb string, code int, d time.Duration) []ftptest.Fault {
+		return []ftptest.Fault{ftptest.DelayReply(verb, code, d)}
+	}
+	for name, tc := range map[string]struct {
+		faults  []ftptest.Fault
+		oneSize bool // of both versions, which are of one second, too
+		ends    bool // the mount, in the middle of it
+	}{
+		"that succeeds":               {faults: slow("STOR", 226, time.Second)},
+		"that is refused":             {faults: append(slow("STOR", 150, time.Second), ftptest.ReplaceReply("STOR", 226, 552, "Disk quota exceeded").Once())},
+		"that is cut":                 {faults: []ftptest.Fault{ftptest.StallData("STOR", 100<<10).Once()}},
+		"whose confirmation is lost":  {faults: []ftptest.Fault{ftptest.DropAfter("RNTO").Once()}},
+		"whose rename is late":        {faults: slow("RNTO", 250, time.Second)},
+		"of one size":                 {faults: slow("RNTO", 250, time.Second), oneSize: true},
+		"of a mount that ends":        {faults: slow("STOR", 226, time.Hour), ends: true},
+		"of one that ends later":      {faults: slow("RNTO", 250, time.Hour), ends: true},
+		"of one size, and ends later": {faults: slow("RNTO", 250, time.Hour), oneSize: true, ends: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtualBack(t, 8, func(t *testing.T, r *rig) {
+				one, two := random(300<<10), random(300<<10+1)
+				if tc.oneSize {
+					two = two[:len(one)]
+				}
+				var undo []func()
+				for _, f := range tc.faults {
+					undo = append(undo, r.srv.Fault(f))
+				}
+				r.save("/f", one)
+				for r.srv.Count("STOR") == 0 {
+					time.Sleep(time.Millisecond)
+				}
+				time.Sleep(20 * time.Millisecond) // into the fault
+				began := time.Now()
+				h := r.open("/f", transfer.How{Write: true})
+				r.write(h, 0, two)
+				r.flush(h)
+				if took := time.Since(began); took > 100*time.Millisecond {
+					t.Errorf("close took %v", took)
+				}
+				h.Release()
+				if tc.ends {
+					r.unmount()
+				} else {
+					r.drain()
+				}
+				for _, undo := range undo {
+					undo()
+				}
+				if tc.ends {
+					r.mount(8)
+				}
+				r.reads("/f", two)
+				r.drain()
+				r.has("f", two)
+				time.Sleep(2 * time.Second) // the temporary file of a cut upload is looked for again
+				r.drain()
+				r.names("", "first", "f")
+			})
+		})
+	}
+}
+
 // A refusal after close is told once by the next open, and the bytes are kept.
 func TestBackRefusal(t *testing.T) {
 	virtualBack(t, 8, func(t *testing.T, r *rig) {

@@ -27,7 +27,10 @@ func (f *File) resolve(ctx context.Context, p string, s *cache.Sealed, j *job) e
 		return err
 	case Overwrite:
 		f.m.log.Warn("a file was changed on the server since it was opened here; ours replaces it", "path", p)
-		if err := s.SetBase(conn.Version{}); err != nil {
+		f.mu.Lock()
+		err := f.setBaseLocked(s, conn.Version{})
+		f.mu.Unlock()
+		if err != nil {
 			return err
 		}
 		e, err := f.sendOnceOrTwice(ctx, p, s)
@@ -75,7 +78,7 @@ func (f *File) keepBoth(ctx context.Context, p string, s *cache.Sealed, j *job) 
 	shown := f.entry
 	f.m.mu.Unlock()
 	absent := conn.Version{State: conn.Absent}
-	err = errors.Join(f.store.Rename(p, ours), s.SetBase(absent)) // from here on it is a file of its own, and nothing was sealed under its name before
+	err = errors.Join(f.store.Rename(p, ours), f.setBaseLocked(s, absent)) // from here on it is a file of its own, and nothing was sealed under its name before
 	f.mu.Unlock()
 	f.m.tree.Hide(p)
 	f.m.tree.Show(ours, shown)

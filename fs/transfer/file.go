@@ -40,6 +40,7 @@ type File struct {
 	local     bool                 // it stays here: nothing of it goes to the server; guarded by mu
 	unlinked  bool                 // there is no name for it any more: never uploaded; guarded by mu
 	sealed    *cache.Sealed        // the version in the journal that is not on the server; guarded by mu
+	sending   *cache.Sealed        // the version that job sends; guarded by mu
 	sealedGen uint64               // of copy when sealed was made; guarded by mu
 	sealedAt  time.Time            // guarded by mu
 	cloning   chan struct{}        // closed when the clone for a version is made; nil: there is none; guarded by mu

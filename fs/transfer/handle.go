@@ -150,7 +150,8 @@ func (h *Handle) Flush(ctx context.Context) error {
 		f.mu.Unlock()
 		return err
 	}
-	for j := f.job; h.sent && j != nil && f.failed == 0 && h.gen > f.sentGen; j = f.job { // not another one a moment after it
+	back := f.m.o.Write == WriteBack
+	for j := f.job; !back && h.sent && j != nil && f.failed == 0 && h.gen > f.sentGen; j = f.job { // not another one a moment after it
 		f.mu.Unlock()
 		if err := await(ctx, j.done); err != nil {
 			return err
@@ -188,7 +189,7 @@ func (h *Handle) Flush(ctx context.Context) error {
 		return nil
 	}
 	h.sent = true
-	here := f.local || f.m.o.Write == WriteBack
+	here := f.local || back
 	f.mu.Unlock()
 	if here {
 		return f.secure(ctx)

@@ -17,7 +17,8 @@ func (f *File) sent(p string, s *cache.Sealed, j *job, e conn.Entry) {
 	defer f.mu.Unlock()
 	f.sentSeq = f.m.uploads
 	err := s.Done()
-	if errors.Is(err, cache.ErrNotPending) && f.sealed != nil && f.sealed != s {
+	superseded := errors.Is(err, cache.ErrNotPending) && f.sealed != nil && f.sealed != s
+	if superseded {
 		err = f.sealed.SetBase(e.Version()) // a newer version was sealed meanwhile: it is to replace this one
 	}
 	if err != nil && !errors.Is(err, cache.ErrNotPending) {
@@ -29,7 +30,7 @@ func (f *File) sent(p string, s *cache.Sealed, j *job, e conn.Entry) {
 	}
 	e.Owner, e.Group, e.Links = f.entry.Owner, f.entry.Group, max(1, f.entry.Links)
 	f.entry, f.onServer, f.sentGen = e, true, j.gen
-	if f.copy.Generation() != j.gen {
+	if superseded || f.copy.Generation() != j.gen {
 		if f.tail.from = -1; f.tail.after >= e.Size {
 			f.tail.from = e.Size
 		}
@@ -49,7 +50,11 @@ func forGood(err error) bool {
 // refused puts the bytes that the server does not take into the recovery
 // folder and shows its version again.
 func (f *File) refused(p string, s *cache.Sealed, j *job, cause error) {
-	if _, err := s.Refuse(cause.Error()); err != nil { // it logs where they are
+	_, err := s.Refuse(cause.Error()) // it logs where they are
+	if errors.Is(err, cache.ErrNotPending) {
+		return // superseded: the next version will be refused, too, or not
+	}
+	if err != nil {
 		f.m.log.Error("a file that the server refuses could not be put into the recovery folder; it stays in the journal",
 			"path", p, "error", err)
 		return

@@ -11,19 +11,26 @@ import (
 )
 
 // askLocked makes what is in the copy now the version to upload. It is sealed
-// at once, before anybody writes on, unless a part of it must be fetched first,
-// or the version that it is to replace is just being uploaded: a crash must
-// find in the journal which version the server can have. As sealLocked it can release f.mu.
+// at once, before anybody writes on, unless a part of it must be fetched first
+// or it may not be sealed yet. As sealLocked it can release f.mu.
 func (f *File) askLocked() {
 	if f.isSealedLocked(f.copy.Generation()) {
 		return
 	}
 	f.asked = true
-	if f.copy.Complete() && f.job == nil {
+	if f.copy.Complete() && f.maySealLocked() {
 		if _, err := f.sealLocked(); err != nil && !errors.Is(err, cache.ErrNotPending) {
 			f.m.log.Warn("the journal cannot be written", "path", f.path, "error", err) // the upload will try again
 		}
 	}
+}
+
+// maySealLocked tells whether another version may supersede the one that is
+// being sent, if there is one: not while that goes in place, since after a crash
+// nobody would know the part of it that the server has. One that goes to a temporary
+// name is on the server as a whole, and the journal of the next one tells of it, or not at all.
+func (f *File) maySealLocked() bool {
+	return f.sending == nil || !f.sending.Attempted()
 }
 
 // isSealedLocked tells whether the journal has generation gen of the copy,
@@ -115,7 +122,10 @@ func (f *File) sealWholeLocked() (*cache.Sealed, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.tail.sealed, f.tail.after = tail, math.MaxInt64
+	f.tail.sealed = tail
+	if f.sending == nil { // else what has changed since that one was sealed counts
+		f.tail.after = math.MaxInt64
+	}
 	f.asked = false
 	f.sealedLocked(s, f.copy.Generation())
 	return s, nil

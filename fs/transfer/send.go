@@ -44,10 +44,12 @@ func (f *File) sendOnceOrTwice(ctx context.Context, p string, s *cache.Sealed) (
 				continue
 			}
 		}
-		unknown := err != nil && conn.OutcomeOf(err) == conn.Unknown
-		f.mu.Lock()
-		f.uncertain = unknown
-		f.mu.Unlock()
+		unknown := err != nil && !errors.Is(err, cache.ErrNotPending) && conn.OutcomeOf(err) == conn.Unknown
+		if !errors.Is(err, cache.ErrNotPending) { // else nothing was sent
+			f.mu.Lock()
+			f.uncertain = unknown
+			f.mu.Unlock()
+		}
 		if again || !unknown || errors.Is(err, conn.ErrTimeout) || ctx.Err() != nil {
 			return e, err
 		}
@@ -180,6 +182,15 @@ func (f *File) whose(ctx context.Context, p string, s *cache.Sealed) (conn.Entry
 	return e, others, nil
 }
 
+// setBaseLocked makes v what s, or the version that has superseded it, is to replace.
+func (f *File) setBaseLocked(s *cache.Sealed, v conn.Version) error {
+	err := s.SetBase(v)
+	if errors.Is(err, cache.ErrNotPending) && f.sealed != nil && f.sealed != s {
+		return errors.Join(err, f.sealed.SetBase(v))
+	}
+	return err
+}
+
 // settle makes e, which an earlier upload of ours has left, the version that s
 // is to replace.
 func (f *File) settle(s *cache.Sealed, e conn.Entry) error {
@@ -310,6 +321,10 @@ func (f *File) sendAtomic(ctx context.Context, p string, s *cache.Sealed, c conn
 		f.m.tempGone(f.store, temp)
 		return e, nil
 	}
+	if errors.Is(err, cache.ErrNotPending) { // nothing was sent
+		f.m.tempGone(f.store, temp)
+		return e, err
+	}
 	f.dropTemp(temp, err)
 	if notHere := f.onlyInPlace(path.Dir(p), err); notHere == nil {
 		return e, errNotAtomic
@@ -363,7 +378,10 @@ func (f *File) store1(ctx context.Context, p string, s *cache.Sealed, src io.Rea
 		temp = path.Base(p)
 	}
 	err = f.m.pool.Run(ctx, conn.Transfer, conn.Once, func(ctx context.Context, sess conn.Session) error {
-		if err := s.Attempt(temp); err != nil {
+		f.mu.Lock() // see maySealLocked
+		err := s.Attempt(temp)
+		f.mu.Unlock()
+		if err != nil {
 			return err
 		}
 		from := src

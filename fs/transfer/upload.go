@@ -72,11 +72,11 @@ func (f *File) sync(ctx context.Context) error {
 
 // secure puts what is dirty now into the journal, safe from a power cut, and
 // has it uploaded in the background. What is not all here is uploaded before it
-// returns, since what is missing is only on the server; and a version that is being uploaded
-// is waited for, as in askLocked.
+// returns, since what is missing is only on the server; and one that is being uploaded
+// in place is waited for, see maySealLocked.
 func (f *File) secure(ctx context.Context) error {
 	f.mu.Lock()
-	for f.dirty && !f.unlinked && f.job != nil && !f.isSealedLocked(f.copy.Generation()) {
+	for f.dirty && !f.unlinked && !f.maySealLocked() && !f.isSealedLocked(f.copy.Generation()) {
 		j := f.job
 		f.mu.Unlock()
 		err := await(ctx, j.done)
@@ -182,8 +182,11 @@ func (f *File) run(ctx context.Context, j *job) {
 	switch {
 	case err == nil:
 		f.failed = 0
-		if again {
-			f.queueLocked() // a close asked for more meanwhile
+		switch { // a close asked for more meanwhile
+		case again && f.open > 0 && f.m.o.Write == WriteBack:
+			f.retryLocked(resendAfter) // and others will
+		case again:
+			f.queueLocked()
 		}
 	case ctx.Err() != nil: // given up, not failed
 	case again:
@@ -297,10 +300,14 @@ func (f *File) uploadSealed(ctx context.Context, j *job) error {
 		return err
 	}
 	f.m.spawn(f.m.store.Spare) // while the server is waited for: who writes one file will write another
+	f.sends(s)
+	defer f.sends(nil)
 	e, err := f.sendOnceOrTwice(ctx, p, s)
 	switch {
 	case err == nil:
 		f.sent(p, s, j, e)
+	case !s.Pending() && ctx.Err() == nil: // it was superseded meanwhile: what becomes of the next one counts
+		err = cache.ErrNotPending
 	case errors.Is(err, conn.ErrConflict):
 		err = f.resolve(ctx, p, s, j)
 	case forGood(err):
@@ -309,6 +316,13 @@ func (f *File) uploadSealed(ctx context.Context, j *job) error {
 		err = errors.Join(err, s.Sync())
 	}
 	return err
+}
+
+// sends notes that s is being sent, or nothing.
+func (f *File) sends(s *cache.Sealed) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sending = s
 }
 
 // prepare returns the sealed version to send, complete; nil if there is none.
