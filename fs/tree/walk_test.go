@@ -94,6 +94,22 @@ func TestListingOfTheMount(t *testing.T) {
 	})
 }
 
+// What was made since the mount is found at once: that its listing does not have
+// a name says nothing.
+func TestMadeJustAfterTheMount(t *testing.T) {
+	distant(t, 8, []string{"a"}, func(s *ftptest.Server, tr *tree.Tree) {
+		makeFiles(t, s.Root, "new")
+		for i, name := range []string{"a", "new", "new", "none"} {
+			if _, err := tr.Lookup(context.Background(), "/"+name); (err == nil) != (name != "none") {
+				t.Errorf("%s: %v", name, err)
+			}
+			if n := s.Count("MLSD"); n != min(i, 1) {
+				t.Errorf("%s: %d listings", name, n)
+			}
+		}
+	})
+}
+
 // What is beside and above the directory where a walk began is not listed; a
 // walk that begins elsewhere, while the first one goes on, is followed.
 func TestWalkStaysWhereItBegan(t *testing.T) {
