@@ -54,6 +54,7 @@ type Manager struct {
 	sweeper  *time.Timer             // removes them later; guarded by mu
 	inPlace  map[string]struct{}     // directories in which the server refuses temporary files; guarded by mu
 	young    map[string]conn.Version // of files that were here whole just now, too young to be kept, by path; guarded by mu
+	removed  map[string]conn.Version // versions whose upload a removal has given up, by path; guarded by mu
 	owed     map[string]error        // failures that no close could report, by path; guarded by mu
 	refusals map[string]error        // that no program was told, since the last Flush, by path; guarded by mu
 	failures []Failure               // newest first; guarded by mu
@@ -75,7 +76,7 @@ func New(pool *conn.Pool, t *tree.Tree, store *cache.Store, o Options) (*Manager
 		o:       o,
 		inPlace: make(map[string]struct{}), moves: make(map[*move]struct{}), opens: make(map[*opening]struct{}),
 		asides: make(map[*File]struct{}), temps: make(map[string]*cache.Store),
-		young: make(map[string]conn.Version),
+		young: make(map[string]conn.Version), removed: make(map[string]conn.Version),
 	}
 	m.life, m.end = context.WithCancel(context.Background())
 	m.ahead = &prefetcher{m: m, budget: o.Prefetch}

@@ -106,6 +106,9 @@ func (f *File) onlyHereLocked() bool {
 func (m *Manager) orphan(f *File, p string) {
 	m.mu.Lock()
 	f.mu.Lock()
+	if f.sealed != nil {
+		m.gaveUpLocked(p, f.sealed)
+	}
 	f.unlinked, f.sealed = true, nil
 	f.disorderLocked()
 	f.stopRetryLocked()
@@ -120,6 +123,27 @@ func (m *Manager) orphan(f *File, p string) {
 	}
 	m.announce()
 	m.drop(f)
+}
+
+// gaveUpLocked remembers s, which was to reach p: a command of its upload that was on its way can
+// still be carried out after the removal.
+func (m *Manager) gaveUpLocked(p string, s *cache.Sealed) {
+	const most = 64
+	if len(m.removed) >= most {
+		clear(m.removed) // it is only about a moment
+	}
+	m.removed[p] = conn.Version{State: conn.Present, Size: s.Size(), Time: s.Attrs().Time}
+}
+
+// earlier returns what the server can have at p of versions of ours that came before s.
+func (m *Manager) earlier(p string, s *cache.Sealed) []conn.Version {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := s.Earlier()
+	if v, ok := m.removed[p]; ok {
+		all = append(all, v)
+	}
+	return all
 }
 
 func (m *Manager) unlinkKept(s *cache.Store, p string) {

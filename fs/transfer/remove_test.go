@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -133,6 +135,34 @@ func TestRmdirAfterRemoveOfAnUpload(t *testing.T) {
 		if err := r.tree.Rmdir(t.Context(), "/d"); err != nil {
 			t.Errorf("rmdir: %v", err)
 		}
+	})
+}
+
+// The upload of a file that is removed is given up, and the server carries out
+// its last command all the same, after the removal. What is created under that name next replaces it.
+func TestUploadThatComesAboutAfterTheRemoval(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		r.remount(2, transfer.Options{Write: transfer.WriteBack})
+		r.save("/other", []byte("x"))
+		r.drain()
+		undo := r.srv.Fault(ftptest.Refuse("STOR", 450, "Busy"))
+		h := r.create("/f")
+		r.write(h, 0, []byte("the first"))
+		r.flush(h)
+		at := h.Attr().Time
+		h.Release()
+		if err := r.m.Remove(t.Context(), "/f"); err != nil {
+			t.Error(err)
+		}
+		r.save("/f", []byte("the second, longer"))
+		r.theirs("f", []byte("the first"))
+		if err := os.Chtimes(filepath.Join(r.srv.Root, "f"), at, at); err != nil {
+			t.Error(err)
+		}
+		undo()
+		r.drain()
+		r.names("", "f", "other")
+		r.has("f", []byte("the second, longer"))
 	})
 }
 

@@ -161,7 +161,7 @@ func (f *File) whose(ctx context.Context, p string, s *cache.Sealed) (conn.Entry
 	}
 	is := func(size int64, at time.Time) bool { return e.Size == size && e.Time.Equal(at.Truncate(time.Second)) }
 	ours := is(s.Size(), s.Attrs().Time)
-	before := slices.ContainsFunc(s.Earlier(), func(v conn.Version) bool { return is(v.Size, v.Time) })
+	before := slices.ContainsFunc(f.m.earlier(p, s), func(v conn.Version) bool { return is(v.Size, v.Time) })
 	switch {
 	case ours && before: // of the same second
 		same, err := f.isPart(ctx, p, s, 0, e.Size)
