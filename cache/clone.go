@@ -12,6 +12,9 @@ import (
 // file meanwhile.
 const cloneTries = 2
 
+// ErrNotExposed says that a copy needs no Clone: a version can share its file.
+var ErrNotExposed = errors.New("the copy is not exposed")
+
 // Clone has the bytes for a version of an exposed copy, which itself keeps the
 // file that others write. One of Seal and Drop must be called.
 type Clone struct {
@@ -25,7 +28,7 @@ type Clone struct {
 // Clone makes what a version of c is sealed from, which is exposed. That can take as long as copying all of
 // it, and nobody waits meanwhile who uses c, but for another Clone. If somebody
 // goes on writing, the clone can have a part of what is written after Clone was
-// called; c then has unsealed changes again. Until Seal, a crash finds all changes of c unsealed.
+// called; c then has unsealed changes again. ErrNotExposed. Until Seal, a crash finds all changes of c unsealed.
 func (s *Store) Clone(c *Copy) (*Clone, error) {
 	c.turn.Lock()
 	k, from, err := s.beginClone(c)
@@ -45,7 +48,7 @@ func (s *Store) beginClone(c *Copy) (k *Clone, from File, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.Exposed() {
-		return nil, nil, fs.ErrInvalid
+		return nil, nil, ErrNotExposed
 	}
 	if err := s.alert(c.data); err != nil {
 		return nil, nil, err

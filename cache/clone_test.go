@@ -163,3 +163,15 @@ func TestCloneOnAFullDisk(t *testing.T) {
 		}
 	}
 }
+
+// A copy that others have just closed needs no clone.
+func TestCloneOfACoveredCopy(t *testing.T) {
+	s := openStore(t, newMemDisk(), "/cache")
+	c := newCopy(t, s, "the text")
+	if _, err := s.Clone(c); !errors.Is(err, ErrNotExposed) {
+		t.Errorf("cloned: %v", err)
+	}
+	v, err := s.Seal("/f", c, Attrs{})
+	must(t, err)
+	must(t, v.Done())
+}

@@ -57,12 +57,15 @@ func (f *File) sealLocked() (*cache.Sealed, error) {
 		case !f.copy.Exposed():
 			return f.sealWholeLocked()
 		case f.cloning == nil:
-			return f.sealCloneLocked()
+			if s, err := f.sealCloneLocked(); !errors.Is(err, cache.ErrNotExposed) { // the last one was released just then
+				return s, err
+			}
+		default:
+			cloning := f.cloning
+			f.mu.Unlock()
+			<-cloning
+			f.mu.Lock()
 		}
-		cloning := f.cloning
-		f.mu.Unlock()
-		<-cloning
-		f.mu.Lock()
 	}
 }
 
