@@ -151,13 +151,19 @@ func (c *Control) Begin(ctx context.Context) (end func(), err error) {
 
 func (c *Control) beginLocked(ctx context.Context) (end func()) {
 	c.busy, c.transfer, c.leads, c.plan, c.cwd = true, nil, nil, nil, ""
-	stop := context.AfterFunc(ctx, func() { c.Fail(context.Cause(ctx)) })
-	return func() {
-		stop()
+	failed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		c.Fail(context.Cause(ctx))
+		close(failed)
+	})
+	return sync.OnceFunc(func() {
+		if !stop() {
+			<-failed // else the verb that comes next would be broken
+		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.busy = false
-	}
+	})
 }
 
 // Fail breaks the connection because of cause, unless it is broken already.

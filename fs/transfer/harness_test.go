@@ -289,11 +289,15 @@ func begin(fn func() error) <-chan error {
 	return done
 }
 
-// away makes the server refuse all sessions until back is called.
+// away makes the server refuse all sessions until back is called. It returns
+// when we have noticed: a verb that must not run twice is not repeated after a
+// session that has ended just then.
 func (r *rig) away() (back func()) {
 	back = r.srv.Fault(ftptest.Refuse(ftptest.Greeting, 421, "Service not available"))
 	r.srv.DropSessions()
 	r.srv.WaitSessions(0)
+	time.Sleep(10 * time.Millisecond) // ten round trips
+	synctest.Wait()
 	return back
 }
 
