@@ -238,15 +238,6 @@ func (l *Listings) Forget(dir string) {
 	l.dropLocked(dir)
 }
 
-// ForgetThis drops the listing of dir if it is d.
-func (l *Listings) ForgetThis(dir string, d *Dir) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if now, ok := l.dirs.Peek(dir); ok && now.Dir == d {
-		l.dropLocked(dir)
-	}
-}
-
 // ForgetTree does as Forget for dir and for everything below it.
 func (l *Listings) ForgetTree(dir string) {
 	l.mu.Lock()

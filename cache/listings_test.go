@@ -60,13 +60,6 @@ func TestListingsAge(t *testing.T) {
 		get(0, 3)
 		get(-1, 4)
 		get(time.Nanosecond, 4)
-		l.ForgetThis("/d", d)
-		if _, ok := l.Peek("/d"); !ok {
-			t.Error("a listing was forgotten for another one")
-		}
-		d, _ = l.Peek("/d")
-		l.ForgetThis("/d", d)
-		get(l.TTL(), 5)
 	})
 }
 

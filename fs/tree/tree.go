@@ -48,7 +48,6 @@ type Tree struct {
 	mu       sync.Mutex
 	root     string                           // until found, what it is on most servers; guarded by mu
 	found    bool                             // the root; guarded by mu
-	first    *cache.Dir                       // the listing of the root that New made, while it is believed; guarded by mu
 	changes  uint64                           // of ours to listings; guarded by mu
 	shown    map[string]map[string]conn.Entry // directory → name → what is shown instead; guarded by mu
 	writable map[string]struct{}              // directories in which a create succeeded; guarded by mu
@@ -77,7 +76,8 @@ func New(ctx context.Context, pool *conn.Pool, dir string, o Options) (*Tree, er
 	t.walk = newWalker(t)
 	_, err := t.findRoot(ctx)
 	if err == nil {
-		err = t.loadFirst(ctx)
+		_, err = t.load(ctx, t.Root(), t.ttl)
+		t.dirs.Forget(t.Root()) // who mounts and then looks wants what is there now
 	}
 	if o.Delay && conn.IsAway(err) {
 		return t, nil
@@ -86,39 +86,6 @@ func New(ctx context.Context, pool *conn.Pool, dir string, o Options) (*Tree, er
 		return nil, err
 	}
 	return t, nil
-}
-
-// loadFirst lists the root, which tells that it is there. Who mounts and then
-// looks wants what is there now: this listing is believed for a moment only, and
-// not of a name that it does not have.
-func (t *Tree) loadFirst(ctx context.Context) error {
-	d, err := t.load(ctx, t.Root(), t.ttl)
-	if err == nil {
-		t.setFirst(d)
-		time.AfterFunc(trustedAge-d.Age(), func() { t.forgetFirst(d) })
-	}
-	return err
-}
-
-func (t *Tree) setFirst(d *cache.Dir) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.first = d
-}
-
-// forgetFirst forgets d if it is the listing that loadFirst made, and tells
-// whether it was.
-func (t *Tree) forgetFirst(d *cache.Dir) bool {
-	t.mu.Lock()
-	was := t.first == d
-	if was {
-		t.first = nil
-	}
-	t.mu.Unlock()
-	if was {
-		t.dirs.ForgetThis(t.Root(), d)
-	}
-	return was
 }
 
 // Peek returns what is known of dir, sorted by name, and when the server told
@@ -204,9 +171,6 @@ func (t *Tree) lookup(ctx context.Context, p string, maxAge time.Duration) (conn
 	}
 	if !d.Complete() {
 		return t.Stat(ctx, p)
-	}
-	if t.forgetFirst(d) {
-		return t.lookup(ctx, p, maxAge)
 	}
 	return conn.Entry{}, absent(p)
 }
