@@ -144,6 +144,39 @@ func TestBackNamesInTheQueue(t *testing.T) {
 	})
 }
 
+// What is being uploaded is not sealed once more by who waits for it, nor by the
+// RELEASE that comes meanwhile.
+func TestBackSyncOfWhatIsBeingUploaded(t *testing.T) {
+	virtualBack(t, 8, func(t *testing.T, r *rig) {
+		r.put("f", []byte("old"))
+		r.put("other", []byte("old"))
+		h := r.open("/other", transfer.How{Write: true, Truncate: true})
+		r.write(h, 0, []byte("by which is learnt whose files are ours"))
+		r.flush(h)
+		h.Release()
+		r.drain()
+		r.srv.ResetLog()
+		h = r.open("/f", transfer.How{Write: true, Truncate: true})
+		r.write(h, 0, []byte("saved"))
+		r.flush(h)
+		synctest.Wait() // the upload is under way
+		h.Release()
+		reader := r.open("/f", transfer.How{})
+		defer reader.Release()
+		if err := reader.Sync(t.Context()); err != nil {
+			t.Error(err)
+		}
+		r.has("f", []byte("saved"))
+		if p := r.m.Status().Pending; len(p) > 0 {
+			t.Errorf("after fsync there is still to come: %v", p)
+		}
+		r.drain()
+		if n := r.srv.Count("STOR"); n != 1 {
+			t.Errorf("%d STOR", n)
+		}
+	})
+}
+
 // A file that is written again while it is uploaded is uploaded again.
 func TestBackWrittenWhileItIsUploaded(t *testing.T) {
 	virtualBack(t, 8, func(t *testing.T, r *rig) {

@@ -40,7 +40,7 @@ func (f *File) isSealedLocked(gen uint64) bool {
 		return false
 	}
 	a := f.sealed.Attrs()
-	return a.Time.Equal(f.mtime) && a.SetMode == f.withMode && a.Mode == f.mode && a.Local == f.local
+	return a.Time.Equal(f.mtime) && a.SetMode == f.withMode && (!a.SetMode || a.Mode == f.mode) && a.Local == f.local
 }
 
 // sealLocked puts the copy as it is now into the journal, and returns the
