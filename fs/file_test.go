@@ -168,6 +168,8 @@ func TestAttributesOfACreatedFile(t *testing.T) {
 	q := &requests{}
 	log := slog.New(slog.NewTextHandler(q, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	r := mountWith(t, fs.Options{Log: log, Debug: true})
+	r.sh("ls") // else the directory is looked at again and again
+	q.count("GETATTR")
 	got := r.run("python3", "-c", `
 import os
 for i in range(5):
