@@ -28,9 +28,13 @@ func (c *Control) readReplies(p *replyReader) {
 	defer close(c.done)
 	defer close(c.replies)
 	for {
-		r, err := p.Read()
+		r, err := Reply{}, p.Wait()
+		asked := c.owes() // when it began: the command that comes next has not asked for the rest of it
 		if err == nil {
-			err = c.settle(c.decode(r))
+			r, err = p.Read()
+		}
+		if err == nil {
+			err = c.settle(c.decode(r), asked)
 		}
 		if err != nil {
 			c.readErr = err
@@ -53,11 +57,18 @@ func (c *Control) giveUpDebts() {
 	}
 }
 
+// owes tells whether the server owes a reply.
+func (c *Control) owes() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.debts) > 0
+}
+
 // settle gives a reply to whom it is owed. One that nobody asked for is an
 // error.
-func (c *Control) settle(r Reply) error {
+func (c *Control) settle(r Reply, asked bool) error {
 	c.mu.Lock()
-	if len(c.debts) == 0 {
+	if !asked || len(c.debts) == 0 {
 		c.mu.Unlock()
 		c.trace.received(r)
 		return &saidError{r}

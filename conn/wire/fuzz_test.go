@@ -43,6 +43,7 @@ func FuzzOneReplyPerCommand(f *testing.F) {
 		"200 a\r\n\x00421 bye\r\n\x00202 c\r\n",
 		"200 a\r\n201 b\r\n202 c\r\n\x00\x00",
 		"20",
+		"200 a\r\n200 \x00\n", // begun before it was asked for
 	} {
 		f.Add([]byte(in))
 	}

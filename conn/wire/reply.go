@@ -78,6 +78,20 @@ func newReplyReader(r io.Reader) *replyReader {
 	return &replyReader{r: bufio.NewReaderSize(r, 4<<10)}
 }
 
+// Wait returns when the next reply has begun: blank lines are none. Errors as Read.
+func (p *replyReader) Wait() error {
+	for {
+		b, err := p.r.Peek(1)
+		if err != nil {
+			return err
+		}
+		if b[0] != '\r' && b[0] != '\n' {
+			return nil
+		}
+		p.r.Discard(1)
+	}
+}
+
 // Read returns the next reply. io.EOF means that the connection ended between
 // replies, io.ErrUnexpectedEOF within one; anything that is not a reply is an
 // error that wraps conn.ErrProtocol and says what came.

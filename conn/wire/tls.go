@@ -233,7 +233,7 @@ func (c *Control) authTLS(p *replyReader, s *security) (offered bool, err error)
 	if err != nil {
 		return false, loginError(err)
 	}
-	if err := c.settle(hello); err != nil {
+	if err := c.settle(hello, true); err != nil {
 		return false, err
 	}
 	if hello.Code != 220 {
