@@ -46,6 +46,37 @@ func TestDataWithSTOR(t *testing.T) {
 	becomesReady(t, c)
 }
 
+// Data never comes before the reply to STOR where it would be lost, however
+// many uploads were taken.
+func TestDataAfterSTOR(t *testing.T) {
+	cfg := serve(t, func(p *peer) {
+		p.login()
+		d := p.epsv()
+		for _, path := range []string{"/a", "/b"} {
+			p.expect("STOR " + path)
+			d.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+			if n, err := d.Read(make([]byte, 1)); n > 0 || err == nil {
+				t.Errorf("%s: data before the 125", path)
+			}
+			d.SetReadDeadline(time.Time{})
+			p.say("125 go")
+			io.Copy(io.Discard, d)
+			d.Close()
+			p.say("226 done")
+			d = p.epsv()
+		}
+		p.gone()
+		d.Close()
+	})
+	c, lib := warmed(t, cfg, Manners{Warm: true, DataAfter: true})
+	for _, path := range []string{"/a", "/b"} {
+		if err := lib.Stor(path, strings.NewReader("data")); err != nil {
+			t.Error(err)
+		}
+		becomesReady(t, c)
+	}
+}
+
 // A server that is not known waits for its first upload as it likes.
 func TestFirstSTORIsCareful(t *testing.T) {
 	cfg := serve(t, func(p *peer) {

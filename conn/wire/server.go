@@ -59,6 +59,7 @@ type Manners struct {
 	Warm      bool // a data connection may be open before the command that uses it
 	Ahead     bool // a command sent at the end of a download's data is answered after the 226, so that it need not wait for it
 	DataFirst bool // data may follow STOR at once, without the 150 being seen
+	DataAfter bool // data may not: it is lost if it comes before the STOR, now and then, on a connection of its own
 	Telnet    bool // the byte 0xFF of a name is doubled on its way there
 	Abort     bool // a download is given up by ABOR before the connection is closed
 	MaxLine   int  // bytes of a command without its end; a longer path is shortened by going to its directory. 0: any
@@ -91,5 +92,5 @@ func (c *Control) DataFirst() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.manners.DataFirst || c.server.stored.Load()
+	return !c.manners.DataAfter && (c.manners.DataFirst || c.server.stored.Load())
 }
