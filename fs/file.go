@@ -253,7 +253,9 @@ func (h *handle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
 // Release comes once, after the last Flush.
 func (h *handle) Release(ctx context.Context) syscall.Errno {
 	content := h.t.Content()
+	done := h.t.Holding() // as long as the kernel has it, and gives it to who opens the file now
 	h.t.Release()
+	defer done()
 	h.n.m.backings.giveBack(ctx, func() {
 		h.n.mu.Lock()
 		defer h.n.mu.Unlock()

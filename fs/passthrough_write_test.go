@@ -481,3 +481,25 @@ func (r *mounted) recovered() (out []string) {
 	}
 	return out
 }
+
+// What reads the copy is released while the next one opens it to append: the
+// copy that it was given must be open for it, too.
+func TestAppendBesideARelease(t *testing.T) {
+	r, _ := bypassing(t)
+	got := r.run("python3", "-c", `
+import os
+text = b'the first version'
+for i in range(400):
+    with open('f', 'rb') as f:
+        got = f.read()
+    if got != text: print('read', got[-10:], text[-10:])
+    fd = os.open('f', os.O_WRONLY | os.O_APPEND)
+    os.write(fd, b'.')
+    os.close(fd)
+    text += b'.'
+print('done')
+`)
+	if got != "done" {
+		t.Errorf("wrong: %s", got)
+	}
+}

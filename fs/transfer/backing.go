@@ -229,8 +229,8 @@ type inode struct {
 	file uint64
 }
 
-// Hold says that maps of the handle show the file with this Inode, of another handle that still is
-// open. It can hold an older version.
+// Hold says that maps of the handle show the file with this Inode, of another handle that is
+// open, or Holding it. It can hold an older version.
 func (h *Handle) Hold(of any) {
 	now, ok := of.(inode)
 	if !ok {
@@ -245,6 +245,18 @@ func (h *Handle) Hold(of any) {
 	if old != nil && old != now.copy {
 		h.f.m.logged(old.Close())
 	}
+}
+
+// Holding keeps what maps of the handle show beyond its Release, so that another can Hold it: until
+// done is called, which the caller must do.
+func (h *Handle) Holding() (done func()) {
+	h.f.mu.Lock()
+	defer h.f.mu.Unlock()
+	if h.held == nil {
+		return func() {}
+	}
+	held := h.held.Retain()
+	return func() { h.f.m.logged(held.Close()) }
 }
 
 // Expose says that the kernel may let the program map the file of the copy,
