@@ -94,7 +94,7 @@ func TestUploads(t *testing.T) {
 				return nil
 			})
 			if all := s.Uploads(t); len(all) > most {
-				t.Errorf("four writes and a shared redirect were %d uploads, %d at most are right: %q", len(all), most, all)
+				t.Errorf("four writes and a shared redirect were %d uploads, %d at most are right: %v", len(all), most, all)
 			}
 		})
 	}

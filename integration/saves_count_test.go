@@ -64,8 +64,8 @@ func TestOneUploadPerSave(t *testing.T) {
 			if o := ftpfs(t, nil, "flush", m.Dir); o.Code != 0 {
 				t.Fatalf("ftpfs flush ended with %d: %s", o.Code, o.Stderr)
 			}
-			if uploads := s.Uploads(t)[before:]; len(uploads) != editor.stor {
-				t.Errorf("uploads: %q, want %d", uploads, editor.stor)
+			if uploads := withContent(s.Uploads(t)[before:]); len(uploads) != editor.stor {
+				t.Errorf("uploads: %v, want %d", uploads, editor.stor)
 			}
 			b, err := os.ReadFile(filepath.Join(s.Served, name, "f"))
 			if err != nil || !strings.Contains(string(b), "TWO") {

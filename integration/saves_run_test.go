@@ -53,8 +53,8 @@ func TestSaves(t *testing.T) {
 					// No wait: each of them ends in a close or a rename.
 					sameTrees(t, local, e.Served)
 					e.Same(t)
-					if uploads := s.Uploads(t)[before:]; len(uploads) != save.stor {
-						t.Errorf("uploads: %q, want %d", uploads, save.stor)
+					if uploads := withContent(s.Uploads(t)[before:]); len(uploads) != save.stor {
+						t.Errorf("uploads: %v, want %d", uploads, save.stor)
 					}
 					const modes = `find . -type f -printf '%m %P\n' | sort`
 					equal(t, "modes on the server", sh(t, e.Served, modes), sh(t, local, modes))

@@ -189,25 +189,40 @@ func (s *server) Sessions() int {
 	return n
 }
 
-// Uploads returns the names of the files that the server's transfer log
-// (xferlog(5)) says were received, in order.
-func (s *server) Uploads(t *testing.T) []string {
+// upload is a file that a server received.
+type upload struct {
+	Name string
+	Size int64
+}
+
+// Uploads returns the files that the server's transfer log (xferlog(5)) says
+// were received, in order.
+func (s *server) Uploads(t *testing.T) []upload {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(s.conf, "xferlog"))
 	if os.IsNotExist(err) {
 		return nil
 	}
 	must(t, err)
-	var names []string
+	var all []upload
 	for line := range strings.Lines(string(b)) {
 		// Fields 1 to 5 are the date, then duration, host, size, name, type,
 		// action, direction.
 		f := strings.Fields(line)
 		if len(f) > 11 && f[11] == "i" {
-			names = append(names, strings.TrimPrefix(f[8], s.Served)) // all but vsftpd log the path on disk
+			size, err := strconv.ParseInt(f[7], 10, 64)
+			must(t, err)
+			all = append(all, upload{strings.TrimPrefix(f[8], s.Served), size}) // all but vsftpd log the path on disk
 		}
 	}
-	return names
+	return all
+}
+
+// withContent returns those that brought any bytes. A program that creates a
+// file and takes longer than ftpfs waits for it to write has it uploaded empty:
+// how many of these there are tells how busy the machine is.
+func withContent(all []upload) []upload {
+	return slices.DeleteFunc(all, func(u upload) bool { return u.Size == 0 })
 }
 
 // runServer is the role of a server's process 1: args are the folder with the

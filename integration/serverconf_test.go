@@ -145,7 +145,7 @@ class Handler(FTPHandler):
     authorizer = DummyAuthorizer()
 
     def on_file_received(self, file):
-        log.write("%s 0 127.0.0.1 0 %s b _ i r %s ftp 0 * c\n" % (time.asctime(), file.replace(" ", "_"), user))
+        log.write("%s 0 127.0.0.1 %d %s b _ i r %s ftp 0 * c\n" % (time.asctime(), os.path.getsize(file), file.replace(" ", "_"), user))
 
 Handler.authorizer.add_user(user, password, served, perm="elradfmwMT")
 server = FTPServer((host, int(port)), Handler)

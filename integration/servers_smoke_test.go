@@ -30,7 +30,7 @@ func TestServers(t *testing.T) {
 				return nil
 			})
 			if k != inetutils { // it keeps no log of them
-				equal(t, "uploads in the log", fmt.Sprint(s.Uploads(t)[0]), "/up")
+				equal(t, "uploads in the log", s.Uploads(t)[0].Name, "/up")
 			}
 			s.Kill()
 			shFails(t, "/", get+"/hello")
