@@ -43,9 +43,8 @@ func productOf(greeting wire.Reply) product {
 	aborts := ordered(4000)
 	aborts.Abort = true
 	early := ordered(2000)
-	early.Ahead = false // it answers commands during a transfer, and EPSV ends it
-	early.DataFirst = false
-	early.DataAfter = true // it closes a data connection on which bytes come before it has read STOR, and waits for another one
+	early.Ahead = false     // it answers commands during a transfer, and EPSV ends it
+	early.DataFirst = false // it closes a data connection on which bytes come before it has read STOR, and waits for another one
 	for name, p := range map[string]product{
 		"proftpd":          {inOrder: true, manners: telnet(ordered(4000)), namesLinks: true, takesHost: true},
 		"vsftpd":           {inOrder: true, manners: ordered(4000)}, // has no MLSD

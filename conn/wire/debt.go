@@ -90,11 +90,8 @@ func (c *Control) settle(r Reply, asked bool) error {
 	switch t := d.transfer; {
 	case t != nil && last:
 		t.final.Store(true)
-		switch {
-		case t.upload && !r.OK():
+		if t.upload && !r.OK() {
 			t.data.Close() // nobody reads the rest
-		case t.upload:
-			c.server.stored.Store(true)
 		}
 		if r.OK() && t.data.warm {
 			c.server.strikes.Store(0)

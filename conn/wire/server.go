@@ -22,7 +22,6 @@ type Server struct {
 	tls     *security    // nil: none
 	wrong   error        // with cfg, which every Dial returns
 	strikes atomic.Int32 // warm connections in a row that the server would not use
-	stored  atomic.Bool  // an upload was taken
 }
 
 // NewServer returns the server of cfg.
@@ -58,8 +57,7 @@ func (s *Server) warm() bool { return !s.cfg.NoWarm && s.strikes.Load() < maxStr
 type Manners struct {
 	Warm      bool // a data connection may be open before the command that uses it
 	Ahead     bool // a command sent at the end of a download's data is answered after the 226, so that it need not wait for it
-	DataFirst bool // data may follow STOR at once, without the 150 being seen
-	DataAfter bool // data may not: it is lost if it comes before the STOR, now and then, on a connection of its own
+	DataFirst bool // data may follow STOR at once: what comes before the STOR, now and then, on a connection of its own, is not lost
 	Telnet    bool // the byte 0xFF of a name is doubled on its way there
 	Abort     bool // a download is given up by ABOR before the connection is closed
 	MaxLine   int  // bytes of a command without its end; a longer path is shortened by going to its directory. 0: any
@@ -92,5 +90,5 @@ func (c *Control) DataFirst() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !c.manners.DataAfter && (c.manners.DataFirst || c.server.stored.Load())
+	return c.manners.DataFirst
 }
