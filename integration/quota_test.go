@@ -51,10 +51,17 @@ func TestQuota(t *testing.T) {
 // or, where that does not wait for the server, by the next open; the bytes are
 // in the recovery folder, the server keeps what it had, and reading goes on.
 func TestOverQuota(t *testing.T) {
-	for _, mode := range []string{"through", "back"} {
-		t.Run(mode, func(t *testing.T) {
+	quotas := map[kind]func(t *testing.T) *server{
+		proftpd:  func(t *testing.T) *server { return startWithQuota(t, 2, 0) },
+		pureftpd: func(t *testing.T) *server { return startServer(t, pureftpd, "--quota=1000:2") }, // files, MB
+	}
+	for _, test := range []struct {
+		k    kind
+		mode string
+	}{{proftpd, "through"}, {proftpd, "back"}, {pureftpd, "through"}, {pureftpd, "back"}} {
+		t.Run(fmt.Sprint(test.k, "/", test.mode), func(t *testing.T) {
 			t.Parallel()
-			s := startWithQuota(t, 2, 0)
+			s, mode := quotas[test.k](t), test.mode
 			old := randomBytes(61, 100_000)
 			put(t, s.Served+"/old", old)
 			m := mount(t, s, "--write="+mode)
