@@ -6,6 +6,7 @@ import (
 	"math"
 	"path"
 	"syscall"
+	"time"
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -124,19 +125,30 @@ func (d *dirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 	if name != d.last.Name || d.reading == nil {
 		return d.n.Lookup(ctx, name, out)
 	}
-	e, left, ok := d.reading.Now(d.last)
-	if !ok {
+	var left time.Duration
+	e, ours, err := d.n.m.transfer.Look(d.lastPath(), func() (e conn.Entry, err error) {
+		var ok bool
+		if e, left, ok = d.reading.Now(d.last); !ok {
+			err = syscall.ESTALE
+		}
+		return e, err
+	})
+	if err != nil {
 		d.keepPromise()
 		return d.n.Lookup(ctx, name, out)
 	}
-	p := "" // of a file of which nothing is known but what is listed
-	if d.n.m.transfer.Any() {
-		p = path.Join(d.n.path(), name)
-	}
 	c := d.n.child(ctx, e, d.ino)
 	d.ino = 0
-	d.n.m.fillEntry(p, e, c, left, out)
+	d.n.m.fillEntry(e, ours, c, left, out)
 	return c, 0
+}
+
+// lastPath returns the path of last; "" if nothing is known of any file but what is listed.
+func (d *dirHandle) lastPath() string {
+	if !d.n.m.transfer.Any() {
+		return ""
+	}
+	return path.Join(d.n.path(), d.last.Name)
 }
 
 // Seekdir continues at off; rewinddir lists anew.
@@ -197,7 +209,7 @@ func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.En
 		}
 	}
 	c := n.newChild(ctx, name, 0, syscall.S_IFDIR)
-	n.m.fillEntry(p, e, c, n.m.left(p), out)
+	n.m.fillEntry(e, false, c, n.m.left(p), out)
 	return c, 0
 }
 
@@ -305,6 +317,6 @@ func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.Entry
 		return nil, n.errno("symlink", err)
 	}
 	c := n.newChild(ctx, name, 0, syscall.S_IFLNK)
-	n.m.fillEntry(p, e, c, n.m.left(p), out)
+	n.m.fillEntry(e, false, c, n.m.left(p), out)
 	return c, 0
 }

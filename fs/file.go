@@ -155,14 +155,15 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 	if err != nil {
 		return nil, nil, 0, n.errno("create", err)
 	}
+	e, ours, _ := n.m.transfer.Look(p, func() (conn.Entry, error) { return e, nil }) // t is open: it has not ended
 	var c *gofs.Inode
 	if isNamed(p, name) {
 		c = n.newChild(ctx, name, 0, syscall.S_IFREG)
-		n.m.fillEntry(p, e, c, n.m.left(p), out)
+		n.m.fillEntry(e, ours, c, n.m.left(p), out)
 		out.SetAttrTimeout(min(justCreated, n.m.left(p)))
 	} else {
 		c = n.aliasOf(ctx, name, e)
-		n.m.fillEntry(p, e, c, 0, out)
+		n.m.fillEntry(e, ours, c, 0, out)
 	}
 	h, fuseFlags := c.Operations().(*node).handle(ctx, t, flags)
 	return c, h, fuseFlags, 0

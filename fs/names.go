@@ -33,12 +33,12 @@ func isNamed(p, name string) bool { return path.Base(p) == name }
 
 // lookupAlias finds what is at p under a name in another case.
 func (n *node) lookupAlias(ctx context.Context, name, p string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
-	e, err := n.m.tree.Lookup(ctx, p)
+	e, ours, err := n.m.look(ctx, p)
 	if err != nil {
 		return nil, n.errno("lookup", err)
 	}
 	c := n.aliasOf(ctx, name, e)
-	n.m.fillEntry(p, e, c, 0, out)
+	n.m.fillEntry(e, ours, c, 0, out)
 	return c, 0
 }
 

@@ -14,7 +14,6 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"ftpfs/conn"
-	"ftpfs/fs/transfer"
 )
 
 // node is a file, directory or symlink that the kernel knows.
@@ -152,7 +151,7 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 	if err != nil {
 		return nil, n.errno("lookup", err)
 	}
-	e, err := n.m.tree.Lookup(ctx, p)
+	e, ours, err := n.m.look(ctx, p)
 	if errors.Is(err, iofs.ErrNotExist) {
 		if spelled := n.m.tree.Spelled(ctx, p); spelled != p {
 			return n.lookupAlias(ctx, name, spelled, out)
@@ -162,7 +161,7 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 		return nil, n.errno("lookup", err)
 	}
 	c := n.child(ctx, e, 0)
-	n.m.fillEntry(p, e, c, n.m.left(p), out)
+	n.m.fillEntry(e, ours, c, n.m.left(p), out)
 	return c, 0
 }
 
@@ -230,15 +229,12 @@ func stampOf(size int64, t time.Time) stamp {
 
 func (n *node) getattr(ctx context.Context, out *fuse.AttrOut) syscall.Errno {
 	p := n.path()
-	e, err := n.m.tree.Lookup(ctx, p)
+	e, ours, err := n.m.look(ctx, p)
 	if err != nil {
 		return n.errno("getattr", err)
 	}
 	left := n.m.left(p)
-	if a, ok := n.m.transfer.Local(p); ok {
-		e, left = withLocal(e, a), 0
-	}
-	if n.alias {
+	if ours || n.alias {
 		left = 0
 	}
 	n.tell(e)
@@ -248,13 +244,9 @@ func (n *node) getattr(ctx context.Context, out *fuse.AttrOut) syscall.Errno {
 	return 0
 }
 
-// withLocal returns e with what was written here and is not on the server.
-func withLocal(e conn.Entry, a transfer.Attr) conn.Entry {
-	e.Size, e.Time = a.Size, a.Time
-	if a.HasMode {
-		e.Mode, e.HasMode = a.Mode, true
-	}
-	return e
+// look returns what is at p; ours: by changes of ours, so that nobody should keep it.
+func (m *Mount) look(ctx context.Context, p string) (e conn.Entry, ours bool, err error) {
+	return m.transfer.Look(p, func() (conn.Entry, error) { return m.tree.Lookup(ctx, p) })
 }
 
 // Access is access(2), as far as the server tells what it will allow: by the
@@ -302,12 +294,12 @@ func (n *node) Readlink(ctx context.Context) ([]byte, syscall.Errno) {
 
 func (n *node) errno(op string, err error) syscall.Errno { return errno(n.m.log, op, err) }
 
-// fillEntry answers a lookup of p, which is e and will be for the time left,
-// with the inode c.
-func (m *Mount) fillEntry(p string, e conn.Entry, c *gofs.Inode, left time.Duration, out *fuse.EntryOut) {
+// fillEntry answers a lookup with the inode c, which is e and will be for the
+// time left, but for the attributes of what is ours.
+func (m *Mount) fillEntry(e conn.Entry, ours bool, c *gofs.Inode, left time.Duration, out *fuse.EntryOut) {
 	attr := left
-	if a, ok := m.transfer.Local(p); ok {
-		e, attr = withLocal(e, a), 0
+	if ours {
+		attr = 0
 	}
 	c.Operations().(*node).tell(e)
 	m.fillAttr(e, &out.Attr)

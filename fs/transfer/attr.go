@@ -86,6 +86,31 @@ type Attr struct {
 	Unlinked bool
 }
 
+// Look returns what look finds at p, with what was written here laid over it: ours tells
+// that there is such, or that there was at each look, so that nobody should keep the answer. What
+// the tree shows of a file that has changes is older than they are, and must not be
+// taken for the file when an upload has ended since.
+func (m *Manager) Look(p string, look func() (conn.Entry, error)) (e conn.Entry, ours bool, err error) {
+	const tries = 3
+	for range tries {
+		seen := m.ended()
+		if e, err = look(); err != nil {
+			return e, false, err
+		}
+		if a, ok := m.Local(p); ok {
+			e.Size, e.Time = a.Size, a.Time
+			if a.HasMode {
+				e.Mode, e.HasMode = a.Mode, true
+			}
+			return e, true, nil
+		}
+		if m.ended() == seen {
+			return e, false, nil
+		}
+	}
+	return e, true, nil
+}
+
 // MayWrite tells whether the server will let us change the content of the
 // file e at p, as far as that is known: by the "perm" fact of MLSD (RFC 3659,
 // 7.5.5), else by its mode and owner once we know whose files we make. A file

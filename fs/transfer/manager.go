@@ -310,7 +310,8 @@ var errMoving = errors.New("being renamed")
 var errMade = errors.New("made by us")
 
 // opening is an open under way. What it has learned of its path is stale once
-// a rename or a removal that concerns the path has ended meanwhile.
+// a rename or a removal that concerns the path has ended meanwhile, or we have
+// forgotten a File there that knew better.
 type opening struct {
 	path  string
 	stale bool // guarded by Manager.mu
@@ -385,6 +386,9 @@ func (m *Manager) drop(f *File) {
 	}
 	if m.files[f.path] == f {
 		delete(m.files, f.path)
+		for o := range m.opens {
+			o.stale = o.stale || o.path == f.path && !f.sealedAt.IsZero()
+		}
 	}
 	f.parkLocked()
 }

@@ -5,8 +5,11 @@ import (
 	"io/fs"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"ftpfs/conn"
+	"ftpfs/conn/ftptest"
 	"ftpfs/fs/transfer"
 )
 
@@ -152,4 +155,54 @@ func TestUnlinkOfABigOpenFile(t *testing.T) {
 			t.Fatalf("left on the server: %v, %v", all, err)
 		}
 	}
+}
+
+// What is shown of a file while it is not on the server says nothing of its
+// size. An upload that ends between the look and the open must not make it true.
+func TestOpenBesideTheEndOfAnUpload(t *testing.T) {
+	virtualBack(t, 8, func(t *testing.T, r *rig) {
+		r.srv.Fault(ftptest.DelayReply("SIZE", 550, time.Second).OnArg("/f").Once())
+		opened := make(chan *transfer.Handle)
+		go func() { // as >> does, which has the server asked
+			h, _, err := r.m.Create(t.Context(), "/f", 0o644, false, false)
+			if err != nil {
+				t.Error(err)
+			}
+			opened <- h
+		}()
+		synctest.Wait()
+		r.save("/f", []byte("saved"))
+		r.drain()
+		h := <-opened
+		if size := h.Attr().Size; size != 5 {
+			t.Errorf("opened with %d bytes", size)
+		}
+		if _, err := h.Append([]byte(", and more")); err != nil {
+			t.Error(err)
+		}
+		r.flush(h)
+		h.Release()
+		r.drain()
+		r.has("f", []byte("saved, and more"))
+		r.names("/", "f", "first")
+	})
+}
+
+func TestLookBesideTheEndOfAnUpload(t *testing.T) {
+	virtualBack(t, 8, func(t *testing.T, r *rig) {
+		back := r.away()
+		r.save("/f", []byte("saved"))
+		looks := 0
+		e, ours, err := r.m.Look("/f", func() (conn.Entry, error) {
+			e, err := r.tree.Lookup(t.Context(), "/f")
+			if looks++; looks == 1 {
+				back()
+				r.drain()
+			}
+			return e, err
+		})
+		if e.Size != 5 || ours || err != nil {
+			t.Errorf("%d bytes, ours %v, %v", e.Size, ours, err)
+		}
+	})
 }
