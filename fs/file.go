@@ -332,7 +332,7 @@ func (n *node) truncate(ctx context.Context, h *handle, size int64) error {
 
 func (n *node) chmod(ctx context.Context, mode uint32) error {
 	p := n.path()
-	if e, err := n.m.tree.Lookup(ctx, p); err == nil && e.HasMode && unixMode(e.Mode) == mode&0o7777 {
+	if e, _, err := n.m.look(ctx, p); err == nil && e.HasMode && unixMode(e.Mode) == mode&0o7777 {
 		return nil
 	}
 	return n.m.transfer.Chmod(ctx, p, goMode(mode))

@@ -140,6 +140,21 @@ os.close(fd)
 	}
 }
 
+// A mode that waits for the upload is not the one that the server has.
+func TestModeBackToThatOfTheServer(t *testing.T) {
+	r := mount(t)
+	r.put("f", "served")
+	r.sh("chmod 644 f")
+	r.run("python3", "-c", "import os\nf = open('f', 'r+')\nf.write('S')\nf.flush()\nos.fchmod(f.fileno(), 0o600)\nos.fchmod(f.fileno(), 0o644)")
+	if got := r.sh("stat -c %a f"); got != "644" {
+		t.Errorf("mode %s", got)
+	}
+	info, err := os.Stat(filepath.Join(r.srv.Root, "f"))
+	if err != nil || info.Mode().Perm() != 0o644 {
+		t.Errorf("on the server %v, %v", info.Mode(), err)
+	}
+}
+
 // What stat shows after close stays when the upload that comes later ends.
 func TestTimeAndModeStayAfterClose(t *testing.T) {
 	for name, script := range map[string]string{
@@ -181,4 +196,18 @@ for i in range(5):
 	if n := q.count("GETATTR"); got != "" || n > 9 { // 10 and that of the directory, if nothing was kept
 		t.Errorf("%d GETATTR %s", n, got)
 	}
+}
+
+func TestAccessByAModeThatWaits(t *testing.T) {
+	r := mount(t)
+	back := r.srv.Fault(ftptest.DelayReply("STOR", 226, 300*time.Millisecond))
+	defer back()
+	r.run("python3", "-c", `
+import os
+f = open('f', 'w')
+f.write('#!/bin/sh'); f.flush()
+os.fchmod(f.fileno(), 0o755)
+assert os.access('f', os.X_OK)
+os.fchmod(f.fileno(), 0o644)
+assert not os.access('f', os.X_OK)`)
 }

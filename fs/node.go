@@ -257,7 +257,7 @@ func (n *node) Access(ctx context.Context, mask uint32) syscall.Errno {
 	defer done()
 	const read, write, execute = 4, 2, 1
 	p := n.path()
-	e, err := n.m.tree.Lookup(ctx, p)
+	e, _, err := n.m.look(ctx, p)
 	if err != nil {
 		return n.errno("access", err)
 	}
