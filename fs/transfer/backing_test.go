@@ -3,6 +3,8 @@ package transfer_test
 import (
 	"fmt"
 	"os"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,4 +96,37 @@ func (r *rig) overwrite(kernel *os.File, text string, off int64) {
 	if _, err := kernel.WriteAt([]byte(text), off); err != nil {
 		r.Error(err)
 	}
+}
+
+// A map outlives its descriptor and ends while the RELEASE of that is still at
+// work: the handle ends once, and the file of another one stays.
+func TestMapEndsBesideItsRelease(t *testing.T) {
+	r := newRig(t)
+	r.put("f", []byte("the first version"))
+	r.reads("/f", []byte("the first version"))
+	first, kernel := r.bound("/f")
+	second := r.open("/f", transfer.How{Write: true})
+	c := first.Copy()
+	var released <-chan error
+	r.m.Busy(func() {
+		released = begin(func() error { first.Release(); return nil })
+		for !first.Lingers() {
+			runtime.Gosched()
+		}
+		kernel.Close()
+		for c.Exposed() {
+			runtime.Gosched()
+		}
+	})
+	<-released
+	for text := range strings.FieldsSeq("THE the") { // the first upload ends after all that
+		r.write(second, 0, []byte(text))
+		if _, ok := r.m.Local("/f"); !ok {
+			t.Errorf("%s: nobody knows that the file is written", text)
+		}
+		r.flush(second)
+		r.drain()
+		r.has("f", []byte(text+" first version"))
+	}
+	second.Release()
 }

@@ -229,13 +229,14 @@ func (h *Handle) Release() {
 	h.compare()
 	f.mu.Lock()
 	bound := h.unbindLocked(h.Release) // before a version is sealed: that costs no clone then
+	ends := h.bound == nil             // else the next Release ends h, which may come before this one gets on
 	f.mu.Unlock()
 	f.m.mu.Lock()
 	f.mu.Lock()
 	if err := h.lookLocked(); err != nil {
 		f.m.log.Warn("what was written to a file cannot be uploaded", "path", f.path, "error", err)
 	}
-	if h.bound == nil {
+	if ends {
 		f.handles--
 		h.stayLocked()
 		f.open--
@@ -251,7 +252,7 @@ func (h *Handle) Release() {
 		}
 	}
 	held := (*cache.Copy)(nil)
-	if h.bound == nil {
+	if ends {
 		held, h.held = h.held, nil
 	}
 	f.mu.Unlock()
