@@ -39,10 +39,7 @@ func (m *openModes) choose(want openMode) openMode {
 	case backed && want != passthrough:
 		want = passthroughDirect
 	case through && want == passthrough:
-		want = cached
-		if m[cached] == 0 {
-			want = direct
-		}
+		want = cached // also beside direct ones alone: what is direct cannot be mapped
 	}
 	m[want]++
 	return want

@@ -236,3 +236,34 @@ print(wrong)
 		t.Errorf("wrong: %s", got)
 	}
 }
+
+// The RELEASE of who appends comes some time after the close: who opens the
+// file meanwhile can map it, and sees all that is appended.
+func TestMapBesideAnAppender(t *testing.T) {
+	r, _ := bypassing(t)
+	got := r.run("python3", "-c", `
+import mmap, os
+a = os.open('f', os.O_WRONLY | os.O_APPEND)
+b = os.open('f', os.O_RDWR); m = mmap.mmap(b, 0)
+c = os.open('f', os.O_RDONLY); n = mmap.mmap(c, 0, prot=mmap.PROT_READ)
+print(m[:9], n[:9], os.pread(c, 99, 0))
+os.write(a, b', longer')
+print(os.pread(b, 99, 10), os.pread(c, 99, 10), os.fstat(c).st_size)
+m.resize(25); print(m[10:])
+m[0:3] = b'MAP'; m.flush()
+os.write(a, b' yet')
+print(os.pread(c, 99, 0), n[:9])
+os.close(a); m.close(); os.close(b)
+print(open('f').read(), os.pread(c, 99, 0))
+`)
+	want := `b'the first' b'the first' b'the first version'
+b'version, longer' b'version, longer' 25
+b'version, longer'
+b'MAP first version, longer yet' b'MAP first'
+MAP first version, longer yet b'MAP first version, longer yet'`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	r.drain()
+	r.has("f", "MAP first version, longer yet")
+}
