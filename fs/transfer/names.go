@@ -183,7 +183,14 @@ const keepAtMost = 4 << 20
 func (f *File) keepContent(ctx context.Context, p string) (aside bool, err error) {
 	f.m.mu.Lock()
 	open := f.handles > 0
+	f.handles++ // else what is fetched after the last of them has closed it would be nobody's
 	f.m.mu.Unlock()
+	defer func() {
+		f.m.mu.Lock()
+		f.handles--
+		f.m.mu.Unlock()
+		f.m.drop(f)
+	}()
 	f.mu.Lock()
 	size, missing := f.attrLocked().Size, f.missingLocked()
 	f.mu.Unlock()

@@ -193,3 +193,28 @@ func TestDeathDuringARemoval(t *testing.T) {
 		r.has("f", []byte("THE first version"))
 	})
 }
+
+// Who has a file open closes it while its content is fetched for him, and the
+// server refuses the removal: the content is let go of.
+func TestRefusedRemovalOfAFileThatWasClosed(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		content := random(1 << 20)
+		r.put("f", content)
+		h := r.open("/f", transfer.How{})
+		undo := r.srv.Fault(ftptest.StallData("RETR", 100))
+		r.srv.Fault(ftptest.Refuse("DELE", 550, "No."))
+		done := begin(func() error { return r.m.Remove(t.Context(), "/f") })
+		settle()
+		h.Release()
+		undo()
+		if err := <-done; !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("rm: %v", err)
+		}
+		settle()
+		r.store.Evict()
+		if n, _ := r.store.Usage(); n != 0 {
+			t.Errorf("%d copies that nobody uses are left", n)
+		}
+		r.reads("/f", content)
+	})
+}
