@@ -211,3 +211,30 @@ assert os.access('f', os.X_OK)
 os.fchmod(f.fileno(), 0o644)
 assert not os.access('f', os.X_OK)`)
 }
+
+// An upload ends while somebody asks for the size: what the server had before
+// is not told any more, and least of all for the kernel to keep.
+func TestSizeAtTheEndOfAnUpload(t *testing.T) {
+	r := mount(t)
+	r.sh("echo > f")
+	got := r.run("python3", "-c", `
+import os
+pid = os.fork()
+if pid == 0:
+    while not os.path.exists('end'): os.stat('f')
+    os._exit(0)
+wrong = []
+for i in range(250):
+    size = i % 100
+    with open('f', 'wb') as f: f.write(b'x' * size)
+    for k in range(3):
+        got = os.stat('f').st_size
+        if got != size: wrong.append((size, got))
+with open('end', 'w'): pass
+os.waitpid(pid, 0)
+print(wrong)
+`)
+	if got != "[]" {
+		t.Errorf("size written, size shown: %s", got)
+	}
+}
