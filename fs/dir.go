@@ -49,9 +49,11 @@ func (n *node) OpendirHandle(ctx context.Context, _ uint32) (gofs.FileHandle, ui
 	return d, 0, 0
 }
 
-func (d *dirHandle) open(ctx context.Context) (err error) {
-	d.reading, err = d.n.m.tree.Open(ctx, d.n.path())
-	return err
+func (d *dirHandle) open(ctx context.Context) error {
+	return d.n.found(ctx, func() (err error) {
+		d.reading, err = d.n.m.tree.Open(ctx, d.n.path())
+		return err
+	})
 }
 
 // Readdirent returns the next entry. Attributes come by Lookup, from the same
@@ -262,6 +264,7 @@ func (n *node) Rename(ctx context.Context, name string, newParent gofs.InodeEmbe
 	if spelled := n.m.tree.Spelled(ctx, newPath); spelled != oldPath { // else only the case changes
 		newPath = spelled
 	}
+	defer n.m.moving(oldPath)()
 	if err := n.m.transfer.Rename(ctx, oldPath, newPath, flags&renameNoReplace != 0); err != nil {
 		return n.errno("rename", err)
 	}
@@ -270,6 +273,7 @@ func (n *node) Rename(ctx context.Context, name string, newParent gofs.InodeEmbe
 		moved := c.Operations().(*node)
 		n.m.names.Lock()
 		moved.parent, moved.name = to, path.Base(newPath)
+		moved.moves++
 		n.m.names.Unlock()
 	}
 	if !isNamed(oldPath, name) {

@@ -42,16 +42,22 @@ func (n *node) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32,
 	if n.isGone() && n.opened() {
 		return nil, 0, syscall.ESTALE // the kernel looks the path up again
 	}
-	t, err := n.m.transfer.Open(ctx, n.path(), transfer.How{
-		Write:    flags&syscall.O_ACCMODE != syscall.O_RDONLY,
-		Truncate: flags&syscall.O_TRUNC != 0,
-	})
+	how := transfer.How{Write: flags&syscall.O_ACCMODE != syscall.O_RDONLY, Truncate: flags&syscall.O_TRUNC != 0}
+	t, err := n.open(ctx, how)
 	if err != nil {
 		return nil, 0, n.errno("open", err)
 	}
 	n.correct(t.Attr())
 	h, fuseFlags := n.handle(ctx, t, flags)
 	return h, fuseFlags, 0
+}
+
+func (n *node) open(ctx context.Context, how transfer.How) (t *transfer.Handle, err error) {
+	err = n.found(ctx, func() error {
+		t, err = n.m.transfer.Open(ctx, n.path(), how)
+		return err
+	})
+	return t, err
 }
 
 // correct makes the kernel ask again for the size and time of a file that is
@@ -316,7 +322,7 @@ func (n *node) truncate(ctx context.Context, h *handle, size int64) error {
 	if h != nil {
 		return h.t.Truncate(size)
 	}
-	t, err := n.m.transfer.Open(ctx, n.path(), transfer.How{Write: true})
+	t, err := n.open(ctx, transfer.How{Write: true})
 	if err != nil {
 		return err
 	}
@@ -331,17 +337,19 @@ func (n *node) truncate(ctx context.Context, h *handle, size int64) error {
 }
 
 func (n *node) chmod(ctx context.Context, mode uint32) error {
-	p := n.path()
-	if e, _, err := n.m.look(ctx, p); err == nil && e.HasMode && unixMode(e.Mode) == mode&0o7777 {
-		return nil
-	}
-	return n.m.transfer.Chmod(ctx, p, goMode(mode))
+	return n.found(ctx, func() error {
+		p := n.path()
+		if e, _, err := n.m.look(ctx, p); err == nil && e.HasMode && unixMode(e.Mode) == mode&0o7777 {
+			return nil
+		}
+		return n.m.transfer.Chmod(ctx, p, goMode(mode))
+	})
 }
 
 // utimens sets the modification time. Of directories it is set where the
 // server can, and no error else: tar, cp -a and rsync set it on every one.
 func (n *node) utimens(ctx context.Context, at time.Time) error {
-	err := n.m.transfer.SetTime(ctx, n.path(), at)
+	err := n.found(ctx, func() error { return n.m.transfer.SetTime(ctx, n.path(), at) })
 	refused := errors.Is(err, errors.ErrUnsupported) || conn.OutcomeOf(err) == conn.Refused
 	if err != nil && refused && n.IsDir() {
 		n.m.dirTimes.Do(func() {

@@ -25,6 +25,8 @@ type node struct {
 	name   string // guarded by m.names
 	alias  bool   // the kernel knows it by another name, that differs in case; see names.go
 
+	moves uint32 // how often it was renamed; guarded by m.names
+
 	gone bool // it has lost its name while it was open; guarded by m.names
 
 	mu      sync.Mutex
@@ -144,14 +146,10 @@ func fileType(k conn.Kind) uint32 {
 func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
 	ctx, done := grace(ctx)
 	defer done()
-	p, err := n.childPath(name)
+	p, e, ours, err := n.look(ctx, func() (string, error) { return n.childPath(name) })
 	if errors.Is(err, conn.ErrInvalidName) {
 		return nil, syscall.ENOENT // there can be no such file; only making one is invalid
 	}
-	if err != nil {
-		return nil, n.errno("lookup", err)
-	}
-	e, ours, err := n.m.look(ctx, p)
 	if errors.Is(err, iofs.ErrNotExist) {
 		if spelled := n.m.tree.Spelled(ctx, p); spelled != p {
 			return n.lookupAlias(ctx, name, spelled, out)
@@ -228,8 +226,7 @@ func stampOf(size int64, t time.Time) stamp {
 }
 
 func (n *node) getattr(ctx context.Context, out *fuse.AttrOut) syscall.Errno {
-	p := n.path()
-	e, ours, err := n.m.look(ctx, p)
+	p, e, ours, err := n.look(ctx, n.itself)
 	if err != nil {
 		return n.errno("getattr", err)
 	}
@@ -244,6 +241,20 @@ func (n *node) getattr(ctx context.Context, out *fuse.AttrOut) syscall.Errno {
 	return 0
 }
 
+// look returns what is at the path that of returns, also while a directory
+// above n is being renamed; ours as Mount.look.
+func (n *node) look(ctx context.Context, of func() (string, error)) (p string, e conn.Entry, ours bool, err error) {
+	err = n.found(ctx, func() (err error) {
+		if p, err = of(); err == nil {
+			e, ours, err = n.m.look(ctx, p)
+		}
+		return err
+	})
+	return p, e, ours, err
+}
+
+func (n *node) itself() (string, error) { return n.path(), nil }
+
 // look returns what is at p; ours: by changes of ours, so that nobody should keep it.
 func (m *Mount) look(ctx context.Context, p string) (e conn.Entry, ours bool, err error) {
 	return m.transfer.Look(p, func() (conn.Entry, error) { return m.tree.Lookup(ctx, p) })
@@ -256,8 +267,7 @@ func (n *node) Access(ctx context.Context, mask uint32) syscall.Errno {
 	ctx, done := grace(ctx)
 	defer done()
 	const read, write, execute = 4, 2, 1
-	p := n.path()
-	e, _, err := n.m.look(ctx, p)
+	p, e, _, err := n.look(ctx, n.itself)
 	if err != nil {
 		return n.errno("access", err)
 	}
@@ -283,8 +293,7 @@ func (n *node) Access(ctx context.Context, mask uint32) syscall.Errno {
 func (n *node) Readlink(ctx context.Context) ([]byte, syscall.Errno) {
 	ctx, done := grace(ctx)
 	defer done()
-	p := n.path()
-	e, err := n.m.tree.Lookup(ctx, p)
+	p, e, _, err := n.look(ctx, n.itself)
 	if err != nil {
 		return nil, n.errno("readlink", err)
 	}
