@@ -133,13 +133,33 @@ func (n *Network) nextPortLocked() uint16 {
 
 // sleep waits for d or the end of ctx.
 func sleep(ctx context.Context, d time.Duration) error {
+	if !wait(d, ctx.Done()) {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// wait waits for d, or until something is sent on done or it is closed; then
+// it returns false. It makes no timer that is due already: in a synctest
+// bubble the goroutine itself would run it, in the race context that is the
+// bubble's only one, and two that do so at once end the process with SIGSEGV
+// (Go 1.26, -race).
+func wait[T any](d time.Duration, done <-chan T) bool {
+	if d <= 0 {
+		select {
+		case <-done:
+			return false
+		default:
+			return true
+		}
+	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+		return true
+	case <-done:
+		return false
 	}
 }
 
@@ -186,15 +206,11 @@ func (l *vListener) Accept() (net.Conn, error) {
 	case <-l.done:
 		return nil, closed
 	case a := <-l.backlog:
-		t := time.NewTimer(time.Until(a.at))
-		defer t.Stop()
-		select {
-		case <-t.C:
-			return a.conn, nil
-		case <-l.done:
+		if !wait(time.Until(a.at), l.done) {
 			a.conn.Abort()
 			return nil, closed
 		}
+		return a.conn, nil
 	}
 }
 

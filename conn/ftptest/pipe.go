@@ -77,12 +77,7 @@ func (l *link) waitLocked(times ...time.Time) {
 		<-changed
 		return
 	}
-	timer := time.NewTimer(time.Until(first))
-	defer timer.Stop()
-	select {
-	case <-changed:
-	case <-timer.C:
-	}
+	wait(time.Until(first), changed)
 }
 
 // due reports whether t is set and has come.
