@@ -166,6 +166,49 @@ func TestUploadThatComesAboutAfterTheRemoval(t *testing.T) {
 	})
 }
 
+// A file is removed while the server is about to confirm its first upload, and a
+// second version waits: the first one, which is there, goes too.
+func TestRemoveOfAVersionThatWaitsBehindAnUpload(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		r.remount(4, transfer.Options{Write: transfer.WriteBack})
+		r.save("/other", []byte("x"))
+		r.drain()
+		undo := r.srv.Fault(ftptest.DelayReply("RNTO", 250, time.Minute))
+		r.save("/f", []byte("the first"))
+		settle()
+		r.names("", "f", "other")
+		r.save("/f", []byte("the second, longer"))
+		if err := r.m.Remove(t.Context(), "/f"); err != nil {
+			t.Error(err)
+		}
+		undo()
+		r.drain()
+		r.names("", "other")
+	})
+}
+
+// A mount dies while the server is about to confirm the upload of a new file, and
+// the file is removed before the next mount has looked: it is gone from the server, too.
+func TestRemoveOfWhatADeadMountHasSent(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		r.remount(4, transfer.Options{Write: transfer.WriteBack})
+		r.save("/other", []byte("x"))
+		r.drain()
+		undo := r.srv.Fault(ftptest.DelayReply("RNTO", 250, time.Minute))
+		r.save("/f", []byte("the first"))
+		settle()
+		r.names("", "f", "other")
+		r.unmount()
+		undo()
+		r.mount(4)
+		if err := r.m.Remove(t.Context(), "/f"); err != nil {
+			t.Error(err)
+		}
+		r.drain()
+		r.names("", "other")
+	})
+}
+
 // A mount that dies during a removal of a file with a version to come: the next one
 // finds the file gone, which is its own doing, and makes no conflict of it.
 func TestDeathDuringARemoval(t *testing.T) {

@@ -45,7 +45,7 @@ func (f *File) sendOnceOrTwice(ctx context.Context, p string, s *cache.Sealed) (
 			}
 		}
 		unknown := err != nil && !errors.Is(err, cache.ErrNotPending) && conn.OutcomeOf(err) == conn.Unknown
-		if !errors.Is(err, cache.ErrNotPending) { // else nothing was sent
+		if unknown || err == nil { // one that did not come about says nothing about those before it
 			f.mu.Lock()
 			f.uncertain = unknown
 			f.mu.Unlock()
