@@ -240,7 +240,11 @@ func (s *session) moveTo(from, to string, ready wire.Reply) error {
 	if err := s.refusal("RNFR", from, ready); err != nil {
 		return s.explain("RNFR", from, err)
 	}
-	return s.explain("RNTO", to, s.do("RNTO", to, "RNTO "+to))
+	r, err := s.ctl.Conclude("RNTO " + to)
+	if err != nil {
+		return at("RNTO", to, conn.OutcomeOf(err), err)
+	}
+	return s.explain("RNTO", to, s.refusal("RNTO", to, r))
 }
 
 // dropRename ends a rename whose RNFR was answered with ready by one that

@@ -2,10 +2,12 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"ftpfs/conn"
 )
@@ -69,4 +71,80 @@ func TestCancelAtTheEndOfAVerb(t *testing.T) {
 		}
 		end() // does nothing any more
 	})
+}
+
+// Who gives a verb up when the command that makes it come about is on its way
+// learns what became of it; if the server does not say so within a second, the
+// session is broken. One that was given up before is not sent.
+func TestCancelOfAConclusion(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer    time.Duration // 0: the ctx ends before the command
+		wantTime  time.Duration
+		wantReply int
+		wantErr   error
+		outcome   conn.Outcome
+	}{
+		"before it":          {0, 0, 0, context.Canceled, conn.NotExecuted},
+		"answered":           {900 * time.Millisecond, 900 * time.Millisecond, 250, nil, 0},
+		"not answered in 1s": {1100 * time.Millisecond, time.Second, 0, context.Canceled, conn.Unknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				here, there := net.Pipe()
+				heard, served := make(chan struct{}), make(chan struct{})
+				defer func() { there.Close(); <-served }()
+				go func() {
+					defer close(served)
+					io.WriteString(there, "220 hi\r\n")
+					if _, err := there.Read(make([]byte, 100)); err != nil {
+						return
+					}
+					close(heard)
+					time.Sleep(c.answer)
+					io.WriteString(there, "250 renamed\r\n")
+					io.Copy(io.Discard, there)
+				}()
+				cfg := conn.Config{Host: "h", Port: 21, Dial: func(context.Context, string, string) (net.Conn, error) { return here, nil }}
+				ctl, end, err := NewServer(cfg).Dial(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer ctl.Close()
+				if _, err := ctl.lib.next(); err != nil {
+					t.Fatal(err)
+				}
+				end()
+				ctx, cancel := context.WithCancel(t.Context())
+				if end, err = ctl.Begin(ctx); err != nil {
+					t.Fatal(err)
+				}
+				defer end()
+				if c.answer == 0 {
+					cancel()
+					synctest.Wait()
+				} else {
+					go func() { <-heard; cancel() }()
+				}
+				start := time.Now()
+				r, err := ctl.Conclude("RNTO /x")
+				if r.Code != c.wantReply || !errors.Is(err, c.wantErr) || err != nil && conn.OutcomeOf(err) != c.outcome || time.Since(start) != c.wantTime {
+					t.Errorf("%d, %v (%v) after %v", r.Code, err, conn.OutcomeOf(err), time.Since(start))
+				}
+				select {
+				case <-heard:
+					if c.answer == 0 {
+						t.Error("it was sent")
+					}
+				default:
+					if c.answer != 0 {
+						t.Error("it was not sent")
+					}
+				}
+				end()
+				if broken := ctl.Err() != nil; broken != (c.wantErr != nil) {
+					t.Errorf("the session is broken: %v", broken)
+				}
+			})
+		})
+	}
 }

@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	maxQueued   = 512         // replies that wait to be taken; more is a flood
-	quitTimeout = time.Second // to write QUIT at the end
+	maxQueued     = 512         // replies that wait to be taken; more is a flood
+	quitTimeout   = time.Second // to write QUIT at the end
+	concludeGrace = time.Second // see Conclude
 )
 
 // Control is a control connection and the data connections opened by it.
@@ -58,6 +59,7 @@ type Control struct {
 
 	mu      sync.Mutex
 	busy    bool      // guarded by mu; between Begin and its end
+	verb    *verb     // guarded by mu; the last one that was begun
 	ended   bool      // guarded by mu; no reply will be read any more
 	debts   []*debt   // guarded by mu; what the server has yet to answer, in the order of the commands
 	manners Manners   // guarded by mu
@@ -149,21 +151,69 @@ func (c *Control) Begin(ctx context.Context) (end func(), err error) {
 	return end, nil
 }
 
+// verb is what Begin starts.
+type verb struct {
+	concluding bool          // guarded by Control.mu; see Conclude
+	givenUp    bool          // guarded by Control.mu; its ctx has ended, and it was not concluding
+	over       chan struct{} // closed when it has ended
+	cut        chan struct{} // closed when the end of its ctx has had its effect
+}
+
 func (c *Control) beginLocked(ctx context.Context) (end func()) {
 	c.busy, c.transfer, c.leads, c.plan, c.cwd = true, nil, nil, nil, ""
-	failed := make(chan struct{})
+	v := &verb{over: make(chan struct{}), cut: make(chan struct{})}
+	c.verb = v
 	stop := context.AfterFunc(ctx, func() {
-		c.Fail(context.Cause(ctx))
-		close(failed)
+		if !c.concluded(v) {
+			c.Fail(context.Cause(ctx))
+		}
+		close(v.cut)
 	})
 	return sync.OnceFunc(func() {
+		close(v.over)
 		if !stop() {
-			<-failed // else the verb that comes next would be broken
+			<-v.cut // else the verb that comes next would be broken
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.busy = false
 	})
+}
+
+// Conclude is Command for the one that makes a verb come about. Once it is on
+// its way, the end of the verb's ctx breaks the connection only if the verb goes
+// on for a second more: the server may carry the command out after what is done
+// next over another session, a removal of the same file, say. It is not sent if
+// the end of ctx came first.
+func (c *Control) Conclude(line string) (Reply, error) {
+	c.mu.Lock()
+	v := c.verb
+	v.concluding = !v.givenUp
+	c.mu.Unlock()
+	if !v.concluding {
+		<-v.cut
+		return Reply{}, c.broken(conn.NotExecuted)
+	}
+	return c.Command(line)
+}
+
+// concluded waits, when the ctx of v has ended, for the end of v if it is
+// concluding, and reports whether that came.
+func (c *Control) concluded(v *verb) bool {
+	c.mu.Lock()
+	v.givenUp = !v.concluding
+	c.mu.Unlock()
+	if v.givenUp {
+		return false
+	}
+	t := time.NewTimer(concludeGrace)
+	defer t.Stop()
+	select {
+	case <-v.over:
+		return true
+	case <-t.C:
+		return false
+	}
 }
 
 // Fail breaks the connection because of cause, unless it is broken already.
