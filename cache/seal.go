@@ -93,6 +93,41 @@ func (s *Store) Seal(path string, c *Copy, a Attrs) (*Sealed, error) {
 	return v, nil
 }
 
+// SealApart is Seal, but c, which must be complete, keeps its file whatever is written later: who has
+// that open goes on to see all of it. The version gets a clone.
+func (s *Store) SealApart(path string, c *Copy, a Attrs) (*Sealed, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	size := c.size.Load()
+	to, err := s.newData()
+	if err != nil {
+		return nil, err
+	}
+	err = c.data.cloneTo(to, size)
+	s.mu.Lock()
+	defer s.unlock()
+	var ended []*Sealed
+	id, recs := s.index.reach(path)
+	r := record{Op: "seal", ID: s.index.newID(), Node: id, File: to.id, Size: size, Gen: c.gen.Load()}
+	a.record(&r)
+	recs = append(recs, r)
+	if _, dirty := s.index.marks[c.data.id]; dirty {
+		recs = append(recs, record{Op: "clean", File: c.data.id})
+	}
+	if err == nil {
+		ended, err = s.logLocked(recs...)
+	}
+	if err != nil {
+		s.reapLocked(to)
+		return nil, errors.Join(err, to.release())
+	}
+	v := s.index.versions[r.ID]
+	s.guardLocked(v, to)
+	s.endLocked(ended)
+	s.dropKeptLocked(c)
+	return v, to.release()
+}
+
 // guardLocked binds v to its file.
 func (s *Store) guardLocked(v *Sealed, d *data) {
 	v.store, v.data = s, d

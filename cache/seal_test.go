@@ -201,3 +201,33 @@ func TestTemps(t *testing.T) {
 		t.Errorf("adopted %d more, %v", len(all), err)
 	}
 }
+
+// A version that was sealed apart keeps its bytes, and the copy its file.
+func TestSealApart(t *testing.T) {
+	dir := t.TempDir()
+	s := openStore(t, osDisk{}, dir)
+	c := newCopy(t, s, "one")
+	must(t, s.Dirty("/f", c))
+	file := c.FileID()
+	v, err := s.SealApart("/f", c, Attrs{})
+	must(t, err)
+	must(t, s.Dirty("/f", c))
+	if _, err := c.WriteAt([]byte("T"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if c.FileID() != file {
+		t.Error("the copy has moved to another file")
+	}
+	r, err := v.Reader()
+	must(t, err)
+	if got, err := io.ReadAll(r); string(got) != "one" || err != nil {
+		t.Errorf("the version is %q, %v", got, err)
+	}
+	must(t, r.Close())
+	must(t, v.Done())
+	must(t, s.Clean(c))
+	must(t, c.Close())
+	if n, _ := s.Usage(); n != 0 {
+		t.Errorf("%d copies are left", n)
+	}
+}

@@ -112,6 +112,7 @@ func (n *node) handle(ctx context.Context, t *transfer.Handle, flags uint32) (go
 	}
 	if file != nil {
 		file.Close()
+		t.Unshown()
 	}
 	switch {
 	case h.mode == direct:

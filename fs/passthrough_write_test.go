@@ -365,3 +365,24 @@ print('done')
 		t.Errorf("wrong: %s", got)
 	}
 }
+
+// What waits to be uploaded is not changed. Who reads the copy by itself must
+// see what is written meanwhile all the same.
+func TestKernelReadsWhatIsWrittenBesideAnUpload(t *testing.T) {
+	r, _ := bypassing(t)
+	got := r.run("python3", "-c", `
+import os
+a = os.open('f', os.O_RDONLY)
+b = os.open('f', os.O_WRONLY)
+for i in range(4):
+    os.pwrite(b, b'%d' % i, 0)
+    print(os.pread(a, 99, 0))
+    os.close(os.dup(b)) # from the second on, nobody waits for the upload
+os.close(b)
+`)
+	if want := "b'0he first version'\nb'1he first version'\nb'2he first version'\nb'3he first version'"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	r.drain()
+	r.has("f", "3he first version")
+}

@@ -38,7 +38,7 @@ func (h *Handle) backingLocked() *os.File {
 	if file != nil {
 		h.copy = c
 		if h.held == nil {
-			h.held = c.Retain()
+			h.showLocked(c)
 		}
 	}
 	return file
@@ -237,14 +237,41 @@ func (h *Handle) Hold(of any) {
 		return
 	}
 	h.f.mu.Lock()
-	old := h.held
-	if old != now.copy {
-		h.held = now.copy.Retain()
+	old := (*cache.Copy)(nil)
+	if h.held != now.copy {
+		old = h.showLocked(now.copy)
 	}
 	h.f.mu.Unlock()
-	if old != nil && old != now.copy {
+	if old != nil {
 		h.f.m.logged(old.Close())
 	}
+}
+
+// Unshown says that the kernel asks us for all that it reads or writes for h.
+func (h *Handle) Unshown() {
+	h.f.mu.Lock()
+	old := h.showLocked(nil)
+	h.f.mu.Unlock()
+	if old != nil {
+		h.f.m.logged(old.Close())
+	}
+}
+
+// showLocked notes that the kernel may reach c without us for h; nil: none. It
+// returns the one before, for the caller to close; nil: there was none.
+func (h *Handle) showLocked(c *cache.Copy) (old *cache.Copy) {
+	f := h.f
+	old, h.held = h.held, nil
+	if old != nil {
+		if f.shown[old]--; f.shown[old] == 0 {
+			delete(f.shown, old)
+		}
+	}
+	if c != nil {
+		h.held = c.Retain()
+		f.shown[c]++
+	}
+	return old
 }
 
 // Holding keeps what maps of the handle show beyond its Release, so that another can Hold it: until

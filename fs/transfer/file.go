@@ -57,6 +57,7 @@ type File struct {
 	retry     *time.Timer          // guarded by mu
 	failed    int                  // uploads that failed in a row; guarded by mu
 	open      int                  // handles; guarded by mu
+	shown     map[*cache.Copy]int  // handles for which the kernel may reach it without us; guarded by mu
 	leaving   int                  // handles that are being closed and read no more; guarded by mu
 	left      chan struct{}        // closed and replaced when who waits for bytes is taken for gone; guarded by mu
 	pattern   pattern              // of reads; guarded by mu
@@ -67,7 +68,7 @@ type File struct {
 func newFile(m *Manager, p string, s *cache.Store) *File {
 	return &File{
 		m: m, path: p, store: s, turn: make(chan struct{}, 1), progress: make(chan struct{}), left: make(chan struct{}),
-		writers: make(map[*Handle]struct{}), ordered: -1, tail: tail{from: -1, sealed: -1},
+		writers: make(map[*Handle]struct{}), shown: make(map[*cache.Copy]int), ordered: -1, tail: tail{from: -1, sealed: -1},
 	}
 }
 

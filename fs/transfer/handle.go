@@ -253,7 +253,7 @@ func (h *Handle) Release() {
 	}
 	held := (*cache.Copy)(nil)
 	if ends {
-		held, h.held = h.held, nil
+		held = h.showLocked(nil)
 	}
 	f.mu.Unlock()
 	for _, c := range []*cache.Copy{bound, held} {

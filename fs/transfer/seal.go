@@ -117,10 +117,14 @@ func (f *File) sealWholeLocked() (*cache.Sealed, error) {
 	if f.isTailLocked() {
 		tail, a.Tail = f.tail.from, f.tail.from
 	}
-	s, err := f.store.Seal(f.path, f.copy, a)
+	seal := f.store.Seal
+	if tail < 0 && f.shown[f.copy] > 0 && f.copy.Size() <= cache.MaxExposed && f.copy.Complete() {
+		seal = f.store.SealApart // who reads it without us must see what is written while it is uploaded
+	}
+	s, err := seal(f.path, f.copy, a)
 	if errors.Is(err, syscall.ENOSPC) { // it can need a clone
 		f.store.Evict()
-		s, err = f.store.Seal(f.path, f.copy, a)
+		s, err = seal(f.path, f.copy, a)
 	}
 	if err != nil {
 		return nil, err
