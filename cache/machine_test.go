@@ -180,8 +180,12 @@ func (m *machine) seal(t *rapid.T) {
 	}
 	m.nextID++
 	v := &modelVersion{id: m.nextID, content: mc.content.clone(), paths: map[string]bool{mc.path: true}}
+	seal := m.s.Seal
+	if rapid.Bool().Draw(t, "apart") {
+		seal = m.s.SealApart
+	}
 	m.do(t, func() (err error) {
-		v.v, err = m.s.Seal(mc.path, mc.c, Attrs{Time: time.Unix(int64(v.id), 0)})
+		v.v, err = seal(mc.path, mc.c, Attrs{Time: time.Unix(int64(v.id), 0)})
 		return err
 	}, func() {
 		m.versions[v.id] = v

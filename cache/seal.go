@@ -93,9 +93,12 @@ func (s *Store) Seal(path string, c *Copy, a Attrs) (*Sealed, error) {
 	return v, nil
 }
 
-// SealApart is Seal, but c, which must be complete, keeps its file whatever is written later: who has
-// that open goes on to see all of it. The version gets a clone.
+// SealApart is Seal, but c keeps its file whatever is written later: who has that
+// open goes on to see all of it. The version gets a clone, also of one that is not exposed.
 func (s *Store) SealApart(path string, c *Copy, a Attrs) (*Sealed, error) {
+	if c.Exposed() {
+		return s.Seal(path, c, a)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	size := c.size.Load()
@@ -108,7 +111,7 @@ func (s *Store) SealApart(path string, c *Copy, a Attrs) (*Sealed, error) {
 	defer s.unlock()
 	var ended []*Sealed
 	id, recs := s.index.reach(path)
-	r := record{Op: "seal", ID: s.index.newID(), Node: id, File: to.id, Size: size, Gen: c.gen.Load()}
+	r := record{Op: "seal", ID: s.index.newID(), Node: id, File: to.id, Size: size, Gen: c.gen.Load(), Missing: to.allMissing(size)}
 	a.record(&r)
 	recs = append(recs, r)
 	if _, dirty := s.index.marks[c.data.id]; dirty {

@@ -372,12 +372,13 @@ func TestKernelReadsWhatIsWrittenBesideAnUpload(t *testing.T) {
 	r, _ := bypassing(t)
 	got := r.run("python3", "-c", `
 import os
-a = os.open('f', os.O_RDONLY)
+readers = [os.open('f', os.O_RDONLY)]
 b = os.open('f', os.O_WRONLY)
 for i in range(4):
     os.pwrite(b, b'%d' % i, 0)
-    print(os.pread(a, 99, 0))
+    print(*{os.pread(r, 99, 0) for r in readers})
     os.close(os.dup(b)) # from the second on, nobody waits for the upload
+    readers.append(os.open('f', os.O_RDONLY))
 os.close(b)
 `)
 	if want := "b'0he first version'\nb'1he first version'\nb'2he first version'\nb'3he first version'"; got != want {
@@ -385,4 +386,30 @@ os.close(b)
 	}
 	r.drain()
 	r.has("f", "3he first version")
+}
+
+// The server refuses an upload for now. Who opens the file meanwhile must see
+// what others write then.
+func TestKernelReadsWhatIsWrittenAfterAFailedUpload(t *testing.T) {
+	r, _ := bypassing(t)
+	undo := r.srv.Fault(ftptest.Refuse("STOR", 450, "Busy"))
+	got := r.run("python3", "-c", `
+import os
+def save(text, flags=0):
+    b = os.open('f', os.O_WRONLY | flags)
+    os.pwrite(b, text, 0)
+    try: os.close(b)
+    except OSError as e: print(e.strerror)
+save(b'THE first version', os.O_TRUNC)
+r = os.open('f', os.O_RDONLY)
+print(os.pread(r, 99, 0))
+save(b'and')
+print(os.pread(r, 99, 0))
+`)
+	if want := "Device or resource busy\nb'THE first version'\nDevice or resource busy\nb'and first version'"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	undo()
+	r.drain()
+	r.has("f", "and first version")
 }
