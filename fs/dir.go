@@ -195,11 +195,11 @@ func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.En
 	ctx, done := grace(ctx)
 	defer done()
 	const usual = 0o755
-	p, err := n.spelledPath(ctx, name)
-	if err != nil {
-		return nil, n.errno("mkdir", err)
-	}
-	e, err := n.m.tree.Mkdir(ctx, p)
+	var e conn.Entry
+	p, err := n.change(ctx, name, func(p string) (err error) {
+		e, err = n.m.tree.Mkdir(ctx, p)
+		return err
+	})
 	if err != nil {
 		return nil, n.errno("mkdir", err)
 	}
@@ -219,10 +219,7 @@ func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.En
 func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 	ctx, done := grace(ctx)
 	defer done()
-	p, err := n.spelledPath(ctx, name)
-	if err == nil {
-		err = n.m.transfer.Rmdir(ctx, p)
-	}
+	p, err := n.change(ctx, name, func(p string) error { return n.m.transfer.Rmdir(ctx, p) })
 	if err == nil && !isNamed(p, name) {
 		n.tellOther(p, true)
 	}
@@ -233,10 +230,7 @@ func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
 	ctx, done := grace(ctx)
 	defer done()
-	p, err := n.spelledPath(ctx, name)
-	if err == nil {
-		err = n.m.transfer.Remove(ctx, p)
-	}
+	p, err := n.change(ctx, name, func(p string) error { return n.m.transfer.Remove(ctx, p) })
 	if err == nil {
 		n.lost(name, p)
 	}
@@ -253,6 +247,11 @@ func (n *node) Rename(ctx context.Context, name string, newParent gofs.InodeEmbe
 	if !ok || flags&^renameNoReplace != 0 {
 		return syscall.EINVAL
 	}
+	changed, err := n.m.changing(ctx, n, to)
+	if err != nil {
+		return n.errno("rename", err)
+	}
+	defer changed()
 	oldPath, err := n.spelledPath(ctx, name)
 	if err != nil {
 		return n.errno("rename", err)
@@ -264,23 +263,32 @@ func (n *node) Rename(ctx context.Context, name string, newParent gofs.InodeEmbe
 	if spelled := n.m.tree.Spelled(ctx, newPath); spelled != oldPath { // else only the case changes
 		newPath = spelled
 	}
-	defer n.m.moving(oldPath)()
+	moved, err := n.m.moving(ctx, oldPath)
+	if err != nil {
+		return n.errno("rename", err)
+	}
+	defer moved()
 	if err := n.m.transfer.Rename(ctx, oldPath, newPath, flags&renameNoReplace != 0); err != nil {
 		return n.errno("rename", err)
 	}
+	n.moved(name, oldPath, to, newName, newPath)
+	return 0
+}
+
+// moved sees to the inodes after a rename of a child.
+func (n *node) moved(name, oldPath string, to *node, newName, newPath string) {
 	to.lost(newName, newPath)
 	if c := n.GetChild(name); c != nil {
-		moved := c.Operations().(*node)
+		child := c.Operations().(*node)
 		n.m.names.Lock()
-		moved.parent, moved.name = to, path.Base(newPath)
-		moved.moves++
+		child.parent, child.name = to, path.Base(newPath)
+		child.moves++
 		n.m.names.Unlock()
 	}
 	if !isNamed(oldPath, name) {
 		n.lose(path.Base(oldPath))
 		n.tellOther(oldPath, true)
 	}
-	return 0
 }
 
 // Mknod makes regular files only.
@@ -309,11 +317,11 @@ func (n *node) Link(context.Context, gofs.InodeEmbedder, string, *fuse.EntryOut)
 func (n *node) Symlink(ctx context.Context, target, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
 	ctx, done := grace(ctx)
 	defer done()
-	p, err := n.spelledPath(ctx, name)
-	if err != nil {
-		return nil, n.errno("symlink", err)
-	}
-	e, err := n.m.tree.Symlink(ctx, target, p)
+	var e conn.Entry
+	p, err := n.change(ctx, name, func(p string) (err error) {
+		e, err = n.m.tree.Symlink(ctx, target, p)
+		return err
+	})
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil, syscall.EPERM
 	}

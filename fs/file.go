@@ -154,15 +154,18 @@ const justCreated = 100 * time.Millisecond
 func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*gofs.Inode, gofs.FileHandle, uint32, syscall.Errno) {
 	ctx, done := grace(ctx)
 	defer done()
-	p, err := n.spelledPath(ctx, name)
+	var t *transfer.Handle
+	var e conn.Entry
+	var ours bool
+	p, err := n.change(ctx, name, func(p string) (err error) {
+		if t, e, err = n.m.transfer.Create(ctx, p, goMode(mode), flags&syscall.O_EXCL != 0, flags&syscall.O_TRUNC != 0); err == nil {
+			e, ours, _ = n.m.transfer.Look(p, func() (conn.Entry, error) { return e, nil }) // t is open: it has not ended
+		}
+		return err
+	})
 	if err != nil {
 		return nil, nil, 0, n.errno("create", err)
 	}
-	t, e, err := n.m.transfer.Create(ctx, p, goMode(mode), flags&syscall.O_EXCL != 0, flags&syscall.O_TRUNC != 0)
-	if err != nil {
-		return nil, nil, 0, n.errno("create", err)
-	}
-	e, ours, _ := n.m.transfer.Look(p, func() (conn.Entry, error) { return e, nil }) // t is open: it has not ended
 	var c *gofs.Inode
 	if isNamed(p, name) {
 		c = n.newChild(ctx, name, 0, syscall.S_IFREG)

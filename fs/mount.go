@@ -63,9 +63,9 @@ type Mount struct {
 
 	bypass   bypass
 	backings *backings
-	names    sync.RWMutex             // guards parent and name of all nodes
-	moves    map[chan struct{}]string // renames under way, closed at their end, with the paths from which; guarded by names
-	dirTimes sync.Once                // the log says once that they cannot be set
+	names    sync.RWMutex // guards parent and name of all nodes
+	moves    moves
+	dirTimes sync.Once // the log says once that they cannot be set
 }
 
 // New mounts and returns once the mount answers.
@@ -73,7 +73,7 @@ func New(t *tree.Tree, tr *transfer.Manager, o Options) (*Mount, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	m := &Mount{o: o, tree: t, transfer: tr, log: o.Log, since: time.Now(), moves: make(map[chan struct{}]string)}
+	m := &Mount{o: o, tree: t, transfer: tr, log: o.Log, since: time.Now(), moves: newMoves()}
 	m.inos.Store(rootIno)
 	m.root = &node{m: m}
 	m.notifier = newNotifier(m)

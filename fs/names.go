@@ -2,10 +2,7 @@ package fs
 
 import (
 	"context"
-	"errors"
-	iofs "io/fs"
 	"path"
-	"strings"
 	"syscall"
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
@@ -29,64 +26,6 @@ func (n *node) spelledPath(ctx context.Context, name string) (string, error) {
 		return "", err
 	}
 	return n.m.tree.Spelled(ctx, p), nil
-}
-
-// found runs do, which works on the path of n, again if it has found nothing
-// there because n, or a directory above it, was being renamed: it moves here some time after it did on the server.
-func (n *node) found(ctx context.Context, do func() error) error {
-	for {
-		moves := n.countMoves()
-		if err := do(); !errors.Is(err, iofs.ErrNotExist) || !n.wasMoved(ctx, moves) {
-			return err
-		}
-	}
-}
-
-// countMoves tells how often n and the directories above it were renamed.
-func (n *node) countMoves() (moves uint32) {
-	n.m.names.RLock()
-	defer n.m.names.RUnlock()
-	for ; n.parent != nil; n = n.parent {
-		moves += n.moves
-	}
-	return moves
-}
-
-// wasMoved waits for the renames of n and of the directories above it that are
-// under way, and tells whether any has come about since countMoves was moves.
-func (n *node) wasMoved(ctx context.Context, moves uint32) bool {
-	p := n.path()
-	n.m.names.RLock()
-	var under []chan struct{}
-	for done, from := range n.m.moves {
-		if p == from || strings.HasPrefix(p, from+"/") {
-			under = append(under, done)
-		}
-	}
-	n.m.names.RUnlock()
-	for _, done := range under {
-		select {
-		case <-done:
-		case <-ctx.Done():
-			return false
-		}
-	}
-	return n.countMoves() != moves
-}
-
-// moving notes that what is at from is being renamed, until it has ended and
-// done is called.
-func (m *Mount) moving(from string) (done func()) {
-	end := make(chan struct{})
-	m.names.Lock()
-	defer m.names.Unlock()
-	m.moves[end] = from
-	return func() {
-		m.names.Lock()
-		defer m.names.Unlock()
-		delete(m.moves, end)
-		close(end)
-	}
 }
 
 // isNamed tells whether the last name of p is name.

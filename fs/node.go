@@ -63,6 +63,10 @@ var (
 func (n *node) path() string {
 	n.m.names.RLock()
 	defer n.m.names.RUnlock()
+	return n.pathLocked()
+}
+
+func (n *node) pathLocked() string {
 	rel := ""
 	for ; n.parent != nil; n = n.parent {
 		rel = "/" + n.name + rel

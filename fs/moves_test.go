@@ -1,0 +1,75 @@
+package fs_test
+
+import "testing"
+
+// A directory is renamed while programs are in it and have files of it open:
+// they notice nothing.
+func TestRenameAroundWhoIsInside(t *testing.T) {
+	r := mount(t)
+	r.sh("mkdir d; echo hello > d/f")
+	got := r.run("python3", "-c", `
+import os
+os.chdir('d')
+fd = os.open('f', os.O_RDONLY)
+pid = os.fork()
+if pid == 0:
+    for i in range(150): os.rename('../d', '../e'); os.rename('../e', '../d')
+    os._exit(0)
+def read():
+    with open('f') as f: return f.read()
+wrong = {}
+def expect(what, do, want=None):
+    try: got = do()
+    except OSError as e: got = e
+    if got != want: wrong.setdefault((what, str(got)), []).append(1)
+i = 0
+while os.waitpid(pid, os.WNOHANG)[0] == 0:
+    i += 1
+    expect('stat', lambda: os.stat(fd).st_size, 6)
+    expect('chmod', lambda: os.fchmod(fd, 0o600 + i % 2))
+    expect('stat 2', lambda: os.stat(fd).st_size, 6)
+    expect('open', read, 'hello\n')
+    expect('utime', lambda: os.utime(fd))
+    expect('list', lambda: 'f' in os.listdir('.'), True)
+    expect('access', lambda: os.access('f', os.R_OK), True)
+print(i > 3, sorted((k, len(v)) for k, v in wrong.items()))
+`)
+	if got != "True []" {
+		t.Errorf("wrong: %s", got)
+	}
+}
+
+// A directory is renamed while programs make, rename and remove what is in it.
+func TestRenameAroundChanges(t *testing.T) {
+	for name, change := range map[string]string{
+		"mkdir, rmdir":    "os.mkdir('x'); os.rmdir('x')",
+		"rename":          "os.rename('f', 'g'); os.rename('g', 'f')",
+		"rename from top": "os.rename('../t', 't'); os.rename('t', '../t')",
+		"create, unlink":  "open('n', 'w').close(); os.unlink('n')",
+		"save, unlink":    "open('n', 'w').write('hello'); os.unlink('n')",
+		"save over, read": "open('f', 'w').write('HELLO'); assert open('f').read() == 'HELLO'",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := mount(t)
+			r.sh("mkdir d; echo hello > d/f; echo top > t")
+			got := r.run("python3", "-c", `
+import os
+os.chdir('d')
+pid = os.fork()
+if pid == 0:
+    for i in range(150): os.rename('../d', '../e'); os.rename('../e', '../d')
+    os._exit(0)
+wrong = {}
+i = 0
+while os.waitpid(pid, os.WNOHANG)[0] == 0:
+    i += 1
+    try: `+change+`
+    except Exception as e: wrong[repr(e)] = wrong.get(repr(e), 0) + 1
+print(i > 3, wrong, sorted(os.listdir('.')), sorted(os.listdir('..')))
+`)
+			if want := "True {} ['f'] ['d', 't']"; got != want {
+				t.Errorf("wrong: %s", got)
+			}
+		})
+	}
+}
