@@ -197,6 +197,14 @@ func (v *Sealed) Attempted() bool {
 	return v.tried
 }
 
+// Sent reports whether an upload of v, or of a version that v superseded, was
+// begun since its base was set, also to a temporary name.
+func (v *Sealed) Sent() bool {
+	v.store.mu.Lock()
+	defer v.store.unlock()
+	return v.sent || len(v.earlier) > 0
+}
+
 // Earlier returns the sizes and times that the server can show of versions
 // which v superseded: attempts at them were begun since the base was set, and
 // one of them may have come about without our knowing.

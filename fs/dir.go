@@ -197,18 +197,18 @@ func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.En
 	const usual = 0o755
 	var e conn.Entry
 	p, err := n.change(ctx, name, func(p string) (err error) {
-		e, err = n.m.tree.Mkdir(ctx, p)
-		return err
-	})
-	if err != nil {
-		return nil, n.errno("mkdir", err)
-	}
-	if mode&0o777 != usual {
+		if e, err = n.m.tree.Mkdir(ctx, p); err != nil || mode&0o777 == usual {
+			return err
+		}
 		if err := n.m.tree.Chmod(ctx, p, goMode(mode)); err != nil {
 			n.m.log.Info("the server does not set the mode of a directory", "path", p, "error", err)
 		} else {
 			e.Mode, e.HasMode = goMode(mode), true
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, n.errno("mkdir", err)
 	}
 	c := n.newChild(ctx, name, 0, syscall.S_IFDIR)
 	n.m.fillEntry(e, false, c, n.m.left(p), out)
@@ -262,6 +262,9 @@ func (n *node) Rename(ctx context.Context, name string, newParent gofs.InodeEmbe
 	}
 	if spelled := n.m.tree.Spelled(ctx, newPath); spelled != oldPath { // else only the case changes
 		newPath = spelled
+	}
+	if newPath != oldPath && isAtOrBelow(newPath, oldPath) { // by an alias: the kernel does not see it, and it would wait for itself
+		return syscall.EINVAL
 	}
 	moved, err := n.m.moving(ctx, oldPath)
 	if err != nil {

@@ -112,8 +112,8 @@ func (n *node) handle(ctx context.Context, t *transfer.Handle, flags uint32) (go
 	}
 	if file != nil {
 		file.Close()
-		t.Unshown()
 	}
+	t.Unshown() // also what BackingToWrite gave no file for
 	switch {
 	case h.mode == direct:
 		return h, fuse.FOPEN_DIRECT_IO

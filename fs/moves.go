@@ -9,21 +9,39 @@ import (
 
 // moves are the renames that are under way, and the changes of directories,
 // which must not be sent, or noted, under a path that a rename has just taken away.
+// Guarded by Mount.names.
 type moves struct {
-	renames map[chan struct{}]string // by what is closed at their end, with the paths from which; guarded by Mount.names
-	changes map[chan struct{}]string // likewise, with the directories; guarded by Mount.names
+	renames map[*passage]struct{} // by the path from which
+	changes map[*passage]struct{} // by the directory
+}
+
+// passage is the time that a rename or a change takes.
+type passage struct {
+	path  string
+	sent  bool          // the server may be carrying it out; guarded by Mount.names
+	ended chan struct{} // closed at its end
 }
 
 func newMoves() moves {
-	return moves{renames: make(map[chan struct{}]string), changes: make(map[chan struct{}]string)}
+	return moves{renames: make(map[*passage]struct{}), changes: make(map[*passage]struct{})}
 }
 
 // found runs do, which works on the path of n, again if it has found nothing
 // there because n, or a directory above it, was being renamed: it moves here some time after it did on the server.
 func (n *node) found(ctx context.Context, do func() error) error {
 	for {
-		moves := n.countMoves()
-		if err := do(); !errors.Is(err, iofs.ErrNotExist) || !n.wasMoved(ctx, moves) {
+		before := n.countMoves()
+		err := do()
+		if !errors.Is(err, iofs.ErrNotExist) {
+			return err
+		}
+		n.m.names.RLock()
+		under := n.m.moves.above(n.pathLocked(), true)
+		n.m.names.RUnlock()
+		if err := await(ctx, under); err != nil {
+			return err
+		}
+		if n.countMoves() == before {
 			return err
 		}
 	}
@@ -37,15 +55,6 @@ func (n *node) countMoves() (moves uint32) {
 		moves += n.moves
 	}
 	return moves
-}
-
-// wasMoved waits for the renames of n and of the directories above it that are
-// under way, and tells whether any has come about since countMoves was moves.
-func (n *node) wasMoved(ctx context.Context, moves uint32) bool {
-	n.m.names.RLock()
-	under := n.m.moves.above(n.pathLocked())
-	n.m.names.RUnlock()
-	return await(ctx, under) == nil && n.countMoves() != moves
 }
 
 // change runs do on the path of the name in n, as the server spells it, and
@@ -67,9 +76,9 @@ func (n *node) change(ctx context.Context, name string, do func(p string) error)
 func (m *Mount) changing(ctx context.Context, dirs ...*node) (done func(), err error) {
 	for {
 		m.names.Lock()
-		var under []chan struct{}
+		var under []*passage
 		for _, d := range dirs {
-			under = append(under, m.moves.above(d.pathLocked())...)
+			under = append(under, m.moves.above(d.pathLocked(), false)...)
 		}
 		if len(under) == 0 {
 			break
@@ -82,7 +91,8 @@ func (m *Mount) changing(ctx context.Context, dirs ...*node) (done func(), err e
 	defer m.names.Unlock()
 	var ends []func()
 	for _, d := range dirs {
-		ends = append(ends, m.addLocked(m.moves.changes, d.pathLocked()))
+		_, end := m.beginLocked(m.moves.changes, d.pathLocked())
+		ends = append(ends, end)
 	}
 	return func() {
 		for _, end := range ends {
@@ -95,11 +105,11 @@ func (m *Mount) changing(ctx context.Context, dirs ...*node) (done func(), err e
 // waits for the changes below it that have begun. The error is that of ctx.
 func (m *Mount) moving(ctx context.Context, from string) (done func(), err error) {
 	m.names.Lock()
-	done = m.addLocked(m.moves.renames, from)
-	var below []chan struct{}
-	for end, dir := range m.moves.changes {
-		if isAtOrBelow(dir, from) {
-			below = append(below, end)
+	r, done := m.beginLocked(m.moves.renames, from)
+	var below []*passage
+	for c := range m.moves.changes {
+		if isAtOrBelow(c.path, from) {
+			below = append(below, c)
 		}
 	}
 	m.names.Unlock()
@@ -107,26 +117,29 @@ func (m *Mount) moving(ctx context.Context, from string) (done func(), err error
 		done()
 		return nil, err
 	}
+	m.names.Lock()
+	defer m.names.Unlock()
+	r.sent = true
 	return done, nil
 }
 
-// addLocked puts p into all until end is called.
-func (m *Mount) addLocked(all map[chan struct{}]string, p string) (end func()) {
-	ended := make(chan struct{})
-	all[ended] = p
-	return func() {
+// beginLocked puts what concerns p into all until end is called.
+func (m *Mount) beginLocked(all map[*passage]struct{}, p string) (begun *passage, end func()) {
+	begun = &passage{path: p, ended: make(chan struct{})}
+	all[begun] = struct{}{}
+	return begun, func() {
 		m.names.Lock()
 		defer m.names.Unlock()
-		delete(all, ended)
-		close(ended)
+		delete(all, begun)
+		close(begun.ended)
 	}
 }
 
-// above returns the renames of p and of what is above it.
-func (m moves) above(p string) (all []chan struct{}) {
-	for end, from := range m.renames {
-		if isAtOrBelow(p, from) {
-			all = append(all, end)
+// above returns the renames of p and of what is above it, or those that are sent alone.
+func (m moves) above(p string, sent bool) (all []*passage) {
+	for r := range m.renames {
+		if isAtOrBelow(p, r.path) && (r.sent || !sent) {
+			all = append(all, r)
 		}
 	}
 	return all
@@ -134,11 +147,11 @@ func (m moves) above(p string) (all []chan struct{}) {
 
 func isAtOrBelow(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/") }
 
-// await waits until all are closed.
-func await(ctx context.Context, all []chan struct{}) error {
-	for _, c := range all {
+// await waits until all have ended.
+func await(ctx context.Context, all []*passage) error {
+	for _, a := range all {
 		select {
-		case <-c:
+		case <-a.ended:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -1,6 +1,11 @@
 package fs_test
 
-import "testing"
+import (
+	"testing"
+	"time"
+
+	"ftpfs/conn/ftptest"
+)
 
 // A directory is renamed while programs are in it and have files of it open:
 // they notice nothing.
@@ -43,6 +48,7 @@ print(i > 3, sorted((k, len(v)) for k, v in wrong.items()))
 func TestRenameAroundChanges(t *testing.T) {
 	for name, change := range map[string]string{
 		"mkdir, rmdir":    "os.mkdir('x'); os.rmdir('x')",
+		"mkdir with mode": "os.mkdir('x', 0o700); assert os.stat('x').st_mode & 0o777 == 0o700; os.rmdir('x')",
 		"rename":          "os.rename('f', 'g'); os.rename('g', 'f')",
 		"rename from top": "os.rename('../t', 't'); os.rename('t', '../t')",
 		"create, unlink":  "open('n', 'w').close(); os.unlink('n')",
@@ -72,4 +78,34 @@ print(i > 3, wrong, sorted(os.listdir('.')), sorted(os.listdir('..')))
 			}
 		})
 	}
+}
+
+// Who looks for a name does not wait for a rename that waits for something else.
+func TestLookBesideARenameThatWaits(t *testing.T) {
+	r := mount(t)
+	r.sh("mkdir -p d/sub; ls d d/sub")
+	before := r.srv.Count("MKD")
+	undo := r.srv.Fault(ftptest.DelayReply("MKD", 257, time.Minute))
+	defer undo()
+	slow := r.start("echo ready; mkdir d/sub/x; echo made; read x")
+	slow.expect("ready")
+	for r.srv.Count("MKD") == before {
+		time.Sleep(time.Millisecond)
+	}
+	rename := r.start("cd d; echo ready; mv -T ../d ../e; echo renamed; read x")
+	rename.expect("ready")
+	start := time.Now()
+	for time.Since(start) < time.Second { // the rename begins meanwhile
+		at := time.Now()
+		r.sh("cd d 2>/dev/null || exit 0; ! test -e nothing")
+		if d := time.Since(at); d > 5*time.Second {
+			t.Errorf("it took %v", d)
+		}
+	}
+	undo()
+	slow.expect("made")
+	rename.expect("renamed")
+	slow.end()
+	rename.end()
+	r.names("e")
 }

@@ -66,7 +66,7 @@ func (m *Manager) adoptFile(s *cache.Store, v *cache.Sealed) error {
 		m.log.Info("finishing an upload of a mount that ended", "path", p, "bytes", v.Size())
 	}
 	f := newFile(m, p, s)
-	f.copy, f.dirty, f.adopted, f.uncertain = c, true, true, true
+	f.copy, f.dirty, f.adopted, f.uncertain = c, true, true, v.Sent()
 	f.sealed, f.sealedGen = v, c.Generation()
 	f.mtime, f.mode, f.withMode, f.local = a.Time, a.Mode, a.SetMode, a.Local
 	f.onServer = a.Base.State == conn.Present

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"syscall"
 	"testing"
+	"time"
 
 	"ftpfs/fs/transfer"
 )
@@ -31,6 +32,32 @@ func TestFullDiskBreaksNoRead(t *testing.T) {
 			}
 		})
 	}
+}
+
+// There is no room for a version of its own for who reads the file without us:
+// the close succeeds all the same.
+func TestFullDiskBesideWhoReadsTheCopy(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		r.fullDisk()
+		want := random(1300 << 10)
+		r.put("f", want)
+		time.Sleep(time.Minute)
+		r.reads("/f", want)
+		settle()
+		reader := r.open("/f", transfer.How{})
+		defer reader.Release()
+		file := reader.Backing()
+		if file == nil {
+			t.Fatal("the kernel cannot read the copy")
+		}
+		defer file.Close()
+		h := r.open("/f", transfer.How{Write: true})
+		r.write(h, 0, []byte("new"))
+		r.flush(h)
+		h.Release()
+		copy(want, "new")
+		r.has("f", want)
+	})
 }
 
 // fullDisk mounts again with a cache on a disk that has hardly any room.

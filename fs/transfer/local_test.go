@@ -76,3 +76,44 @@ func TestLocalOnlyRenames(t *testing.T) {
 		r.names("", "d", ".x.swp")
 	})
 }
+
+// What a mount that ended has left under such a name, or has never sent, says
+// nothing about the server's file of that name.
+func TestWhatNeverTravelledIsOnlyHere(t *testing.T) {
+	for name, do := range map[string]func(r *rig) error{
+		"removed": func(r *rig) error { return r.m.Remove(r.Context(), "/.a.swp") },
+		"renamed": func(r *rig) error { return r.m.Rename(r.Context(), "/.a.swp", "/.b.swp", false) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			localRig(t, func(t *testing.T, r *rig) {
+				r.save("/.a.swp", []byte("keys"))
+				r.unmount()
+				r.put(".a.swp", []byte("theirs"))
+				r.mount(8)
+				if err := do(r); err != nil {
+					t.Error(err)
+				}
+				r.has(".a.swp", []byte("theirs"))
+				r.names("", ".a.swp", "d", "f.txt")
+			})
+		})
+	}
+	t.Run("not sent", func(t *testing.T) {
+		virtual(t, func(t *testing.T, r *rig) {
+			r.remount(4, transfer.Options{Write: transfer.WriteBack})
+			r.save("/other", []byte("x"))
+			r.drain()
+			back := r.away()
+			r.save("/f", []byte("ours"))
+			settle()
+			r.unmount()
+			back()
+			r.put("f", []byte("theirs"))
+			r.mount(4)
+			if err := r.m.Remove(t.Context(), "/f"); err != nil {
+				t.Error(err)
+			}
+			r.has("f", []byte("theirs"))
+		})
+	})
+}

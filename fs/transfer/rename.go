@@ -222,8 +222,10 @@ func (m *Manager) repath(from, to string) {
 		stores[s] = struct{}{}
 	}
 	files := m.belowLocked(from)
-	for _, f := range files {
+	were := make([]string, len(files))
+	for i, f := range files {
 		f.mu.Lock()
+		were[i] = f.path
 		stores[f.store] = struct{}{}
 		delete(m.files, f.path)
 		f.path = to + strings.TrimPrefix(f.path, from)
@@ -231,8 +233,9 @@ func (m *Manager) repath(from, to string) {
 		m.files[f.path] = f
 	}
 	m.mu.Unlock()
-	for _, f := range files {
-		f.rebaseLocked() // first: what was tried for a version that is replaced is not settled by it
+	for i, f := range files {
+		m.tree.MoveShown(were[i], f.path) // it can have been written since the tree knows of the rename
+		f.rebaseLocked()                  // first: what was tried for a version that is replaced is not settled by it
 	}
 	for s := range stores {
 		if err := s.Rename(from, to); err != nil {

@@ -117,14 +117,17 @@ func (f *File) sealWholeLocked() (*cache.Sealed, error) {
 	if f.isTailLocked() {
 		tail, a.Tail = f.tail.from, f.tail.from
 	}
-	seal := f.store.Seal
+	seal, apart := f.store.Seal, false
 	if tail < 0 && f.shown[f.copy] > 0 && f.copy.Size() <= cache.MaxExposed && f.copy.Complete() {
-		seal = f.store.SealApart // who reads it without us must see what is written while it is uploaded
+		seal, apart = f.store.SealApart, true // who reads it without us must see what is written while it is uploaded
 	}
 	s, err := seal(f.path, f.copy, a)
 	if errors.Is(err, syscall.ENOSPC) { // it can need a clone
 		f.store.Evict()
 		s, err = seal(f.path, f.copy, a)
+		if apart && errors.Is(err, syscall.ENOSPC) {
+			s, err = f.store.Seal(f.path, f.copy, a) // needs no room: better that a reader misses something than that there is no version
+		}
 	}
 	if err != nil {
 		return nil, err

@@ -252,7 +252,10 @@ func (f *File) upload(ctx context.Context, j *job) error {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		err := f.uploadSealed(ctx, j)
 		switch {
-		case errors.Is(err, cache.ErrNotPending) && ctx.Err() == nil:
+		case errors.Is(err, cache.ErrNotPending):
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
 			continue
 		case err == nil || !f.isOutage(ctx, j, err):
 			return err

@@ -32,6 +32,14 @@ func (t *Tree) Hide(p string) {
 	}
 }
 
+// MoveShown makes what Show laid at from lie at to, if there is such a thing.
+func (t *Tree) MoveShown(from, to string) {
+	if e, ok := t.shownAt(from); ok {
+		t.Hide(from)
+		t.Show(to, e)
+	}
+}
+
 func (t *Tree) shownAt(p string) (conn.Entry, bool) { return t.shownOf(path.Dir(p), path.Base(p)) }
 
 // shownOf is shownAt of name in dir.
