@@ -51,7 +51,7 @@ func tableRows() []tableRow {
 		{"fsync, appends, several programs in one file, locks", suite("fsync", "two-handles", "append-handles", "read-while-written", "locks", "parallel-one-file")},
 		{"open files that are renamed, replaced or removed", slices.Concat(suite("open-unlink", "open-unlink-written", "open-rename", "open-renamed-over", "open-large", "open-recreate", "open-folder", "cwd-moves"),
 			in("TestPrograms", "replace-read"))},
-		{"folders of 2,000 names, 16 programs that write at once", suite("many-entries", "many-made", "parallel-writers", "parallel-names")},
+		{"folders of 2,000 names, 16 programs that write at once", suite("many-entries", "many-made", "parallel-writers", "parallel-names", "parallel-rename")},
 		{"modes and times: `chmod`, `touch -d`, `cp -p`", suite("chmod", "touch", "utimes", "cp-p")},
 		{"`copy_file_range`, `cp --reflink=auto`", suite("copy-range")},
 		{"git init, add, commit, clone, status", in("TestPrograms", "git")},

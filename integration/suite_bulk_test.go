@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // bulkCases are many of something.
@@ -21,6 +23,7 @@ func bulkCases() []conformanceCase {
 		{name: "parallel-writers", run: parallelWriters},
 		{name: "parallel-one-file", run: parallelOneFile},
 		{name: "parallel-names", run: parallelNames},
+		{name: "parallel-rename", run: parallelRename},
 		{name: "parallel-readers", prepare: func(t testing.TB, served string) {
 			put(t, served+"/f", randomBytes(30, 4<<20))
 		}, run: parallelReaders},
@@ -141,4 +144,67 @@ func parallelReaders(t testing.TB, e env) {
 		}
 	})
 	e.Holds(t, "f", want)
+}
+
+// A directory is renamed while two others work in it: neither notices.
+func parallelRename(t testing.TB, e env) {
+	must(t, os.Mkdir(e.path("d"), 0o755))
+	dir := openFile(t, e.path("d"), os.O_RDONLY)
+	var renamed atomic.Bool
+	report := func(err error) {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	together(3, func(i int) {
+		if i == 0 {
+			defer renamed.Store(true)
+			for range 10 {
+				report(os.Rename(e.path("d"), e.path("e")))
+				report(os.Rename(e.path("e"), e.path("d")))
+			}
+			return
+		}
+		for n := 0; !renamed.Load() && !t.Failed(); n++ {
+			report(workIn(int(dir.Fd()), fmt.Sprint("w", i), fmt.Sprint("text ", i, n)))
+		}
+	})
+	equal(t, "left", sh(t, e.Dir, "ls -A d; ls"), "d")
+	e.Same(t)
+}
+
+// workIn makes, writes, renames, reads and removes a directory and a file of that name in dir.
+func workIn(dir int, name, text string) error {
+	if err := unix.Mkdirat(dir, name, 0o755); err != nil {
+		return fmt.Errorf("mkdir: %w", err)
+	}
+	fd, err := unix.Openat(dir, name+"/f", unix.O_CREAT|unix.O_EXCL|unix.O_RDWR, 0o644)
+	if err != nil {
+		return fmt.Errorf("create: %w", err)
+	}
+	if _, err := unix.Write(fd, []byte(text)); err != nil {
+		return errors.Join(fmt.Errorf("write: %w", err), unix.Close(fd))
+	}
+	if err := unix.Close(fd); err != nil {
+		return fmt.Errorf("close: %w", err)
+	}
+	if err := unix.Renameat(dir, name+"/f", dir, name+".g"); err != nil {
+		return fmt.Errorf("rename: %w", err)
+	}
+	fd, err = unix.Openat(dir, name+".g", unix.O_RDONLY, 0)
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	got := make([]byte, len(text)+1)
+	n, err := unix.Read(fd, got)
+	if err = errors.Join(err, unix.Close(fd)); err != nil || string(got[:n]) != text {
+		return fmt.Errorf("read: %q, want %q, %w", got[:n], text, err)
+	}
+	if err := unix.Unlinkat(dir, name+".g", 0); err != nil {
+		return fmt.Errorf("unlink: %w", err)
+	}
+	if err := unix.Unlinkat(dir, name, unix.AT_REMOVEDIR); err != nil {
+		return fmt.Errorf("rmdir: %w", err)
+	}
+	return nil
 }
