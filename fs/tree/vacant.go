@@ -49,16 +49,19 @@ func (w *witnesses) absent(dir, name string) (absent, old bool) {
 	if _, there := d.Lookup(name); there {
 		return false, false
 	}
-	return true, d.Age() >= trustedAge/2 && d.Len() <= relistAtMost && w.renew()
+	return true, d.Age() >= trustedAge/2 && d.Len() <= relistAtMost && w.renew(dir, d)
 }
 
-// renew tells whether no listing is being renewed; then one is, until renewed.
-func (w *witnesses) renew() bool {
+// renew tells whether d, the listing of dir, is still the last one, and none is
+// being renewed; then one is, until renewed.
+func (w *witnesses) renew(dir string, d *cache.Dir) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	first := !w.renewing
+	if w.renewing || w.dirs[dir] != d {
+		return false
+	}
 	w.renewing = true
-	return first
+	return true
 }
 
 func (w *witnesses) renewed() {
