@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	iofs "io/fs"
-	"strings"
+
+	"ftpfs/fs/tree"
 )
 
 // moves are the renames that are under way, and the changes of directories,
@@ -108,7 +109,7 @@ func (m *Mount) moving(ctx context.Context, from string) (done func(), err error
 	r, done := m.beginLocked(m.moves.renames, from)
 	var below []*passage
 	for c := range m.moves.changes {
-		if isAtOrBelow(c.path, from) {
+		if tree.IsBelow(c.path, from) {
 			below = append(below, c)
 		}
 	}
@@ -138,14 +139,12 @@ func (m *Mount) beginLocked(all map[*passage]struct{}, p string) (begun *passage
 // above returns the renames of p and of what is above it, or those that are sent alone.
 func (m moves) above(p string, sent bool) (all []*passage) {
 	for r := range m.renames {
-		if isAtOrBelow(p, r.path) && (r.sent || !sent) {
+		if tree.IsBelow(p, r.path) && (r.sent || !sent) {
 			all = append(all, r)
 		}
 	}
 	return all
 }
-
-func isAtOrBelow(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/") }
 
 // await waits until all have ended.
 func await(ctx context.Context, all []*passage) error {

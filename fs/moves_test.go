@@ -89,9 +89,7 @@ func TestLookBesideARenameThatWaits(t *testing.T) {
 	defer undo()
 	slow := r.start("echo ready; mkdir d/sub/x; echo made; read x")
 	slow.expect("ready")
-	for r.srv.Count("MKD") == before {
-		time.Sleep(time.Millisecond)
-	}
+	r.srv.WaitCount("MKD", before+1)
 	rename := r.start("cd d; echo ready; mv -T ../d ../e; echo renamed; read x")
 	rename.expect("ready")
 	start := time.Now()

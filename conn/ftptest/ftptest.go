@@ -45,7 +45,7 @@ type Server struct {
 	sessions map[int]*session // guarded by mu; all there have been
 	log      []Command        // guarded by mu
 	faults   []*armed         // guarded by mu; in the order of Fault
-	changed  chan struct{}    // guarded by mu; closed and replaced when a session begins or ends
+	changed  chan struct{}    // guarded by mu; closed and replaced when a session begins, ends or sends a command
 }
 
 // Command is one line that a client sent, known to the server or not.
@@ -188,20 +188,39 @@ func (s *Server) Sessions() int {
 // more than ten seconds.
 func (s *Server) WaitSessions(n int) {
 	s.t.Helper()
+	s.waitUntil(func() (bool, string) {
+		open := s.Sessions()
+		return open == n, fmt.Sprintf("%d sessions are open, want %d", open, n)
+	})
+}
+
+// WaitCount waits until Count(verb) is n or more; the test fails if that takes
+// more than ten seconds.
+func (s *Server) WaitCount(verb string, n int) {
+	s.t.Helper()
+	s.waitUntil(func() (bool, string) {
+		got := s.Count(verb)
+		return got >= n, fmt.Sprintf("%s came %d times, want %d", verb, got, n)
+	})
+}
+
+// waitUntil asks is again whenever a session begins, ends or sends a command.
+func (s *Server) waitUntil(is func() (ok bool, wrong string)) {
+	s.t.Helper()
 	timeout := time.NewTimer(waitTimeout)
 	defer timeout.Stop()
 	for {
 		s.mu.Lock()
 		changed := s.changed
 		s.mu.Unlock()
-		open := s.Sessions()
-		if open == n {
+		ok, wrong := is()
+		if ok {
 			return
 		}
 		select {
 		case <-changed:
 		case <-timeout.C:
-			s.t.Fatalf("ftptest: %d sessions are open, want %d", open, n)
+			s.t.Fatalf("ftptest: %s", wrong)
 		}
 	}
 }

@@ -72,6 +72,7 @@ func (ses *session) onCommand(verb, arg string) *server.Reply {
 	s := ses.srv
 	s.mu.Lock()
 	s.log = append(s.log, Command{Session: ses.id, Verb: verb, Arg: arg, At: time.Now()})
+	s.changedLocked()
 	s.mu.Unlock()
 	ses.start(verb, arg)
 	for _, a := range ses.active {

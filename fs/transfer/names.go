@@ -252,7 +252,7 @@ func (f *File) moveAside(ctx context.Context, p string) error {
 func (m *Manager) belowLocked(p string) []*File {
 	var paths []string
 	for q := range m.files {
-		if isBelow(q, p) {
+		if tree.IsBelow(q, p) {
 			paths = append(paths, q)
 		}
 	}

@@ -166,17 +166,25 @@ func TestUploadThatComesAboutAfterTheRemoval(t *testing.T) {
 	})
 }
 
+// unconfirmed begins a mount in which /f is on the server, beside /other, and
+// the server does not say so until undo is called.
+func (r *rig) unconfirmed() (undo func()) {
+	r.Helper()
+	r.remount(4, transfer.Options{Write: transfer.WriteBack})
+	r.save("/other", []byte("x"))
+	r.drain()
+	undo = r.srv.Fault(ftptest.DelayReply("RNTO", 250, time.Minute))
+	r.save("/f", []byte("the first"))
+	settle()
+	r.names("", "f", "other")
+	return undo
+}
+
 // A file is removed while the server is about to confirm its first upload, and a
 // second version waits: the first one, which is there, goes too.
 func TestRemoveOfAVersionThatWaitsBehindAnUpload(t *testing.T) {
 	virtual(t, func(t *testing.T, r *rig) {
-		r.remount(4, transfer.Options{Write: transfer.WriteBack})
-		r.save("/other", []byte("x"))
-		r.drain()
-		undo := r.srv.Fault(ftptest.DelayReply("RNTO", 250, time.Minute))
-		r.save("/f", []byte("the first"))
-		settle()
-		r.names("", "f", "other")
+		undo := r.unconfirmed()
 		r.save("/f", []byte("the second, longer"))
 		if err := r.m.Remove(t.Context(), "/f"); err != nil {
 			t.Error(err)
@@ -191,13 +199,7 @@ func TestRemoveOfAVersionThatWaitsBehindAnUpload(t *testing.T) {
 // the file is removed before the next mount has looked: it is gone from the server, too.
 func TestRemoveOfWhatADeadMountHasSent(t *testing.T) {
 	virtual(t, func(t *testing.T, r *rig) {
-		r.remount(4, transfer.Options{Write: transfer.WriteBack})
-		r.save("/other", []byte("x"))
-		r.drain()
-		undo := r.srv.Fault(ftptest.DelayReply("RNTO", 250, time.Minute))
-		r.save("/f", []byte("the first"))
-		settle()
-		r.names("", "f", "other")
+		undo := r.unconfirmed()
 		r.unmount()
 		undo()
 		r.mount(4)

@@ -10,6 +10,7 @@ import (
 
 	"ftpfs/cache"
 	"ftpfs/conn"
+	"ftpfs/fs/tree"
 )
 
 // move is a rename under way, or with from and to the same a removal. Files at
@@ -23,9 +24,7 @@ type move struct {
 }
 
 // concerns tells whether p is at or below one of the two paths.
-func (v *move) concerns(p string) bool { return isBelow(p, v.from) || isBelow(p, v.to) }
-
-func isBelow(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/") }
+func (v *move) concerns(p string) bool { return tree.IsBelow(p, v.from) || tree.IsBelow(p, v.to) }
 
 // Rename moves the file or directory at from to to; see tree.Rename. A file
 // that was never uploaded only gets another name here, and is uploaded to it.
@@ -122,7 +121,7 @@ func (m *Manager) endMove(v *move) {
 
 // crosses tells whether p is one of the paths of v, or above or below one.
 func (v *move) crosses(p string) bool {
-	return v.concerns(p) || isBelow(v.from, p) || isBelow(v.to, p)
+	return v.concerns(p) || tree.IsBelow(v.from, p) || tree.IsBelow(v.to, p)
 }
 
 // moveLocked returns a rename for which is says yes, if there is one.
@@ -147,7 +146,7 @@ func (m *Manager) afterMoves(ctx context.Context, p string) (string, error) {
 		if err := v.await(ctx); err != nil {
 			return p, err
 		}
-		if v.moved && isBelow(p, v.from) {
+		if v.moved && tree.IsBelow(p, v.from) {
 			p = v.to + strings.TrimPrefix(p, v.from)
 		}
 	}
@@ -158,7 +157,7 @@ func (m *Manager) afterMoves(ctx context.Context, p string) (string, error) {
 // content itself.
 func (f *File) wasMoved(ctx context.Context, p string) bool {
 	f.m.mu.Lock()
-	v := f.m.moveLocked(func(v *move) bool { return v.asked && isBelow(p, v.from) })
+	v := f.m.moveLocked(func(v *move) bool { return v.asked && tree.IsBelow(p, v.from) })
 	f.m.mu.Unlock()
 	if v != nil && v.await(ctx) != nil {
 		return false

@@ -9,6 +9,7 @@ import (
 
 	"ftpfs/cache"
 	"ftpfs/conn"
+	"ftpfs/fs/tree"
 )
 
 // removeTemp removes the temporary file at temp, which the journal of s knows
@@ -99,7 +100,7 @@ func (m *Manager) sweepTemps(ctx context.Context, dir string) {
 	m.mu.Lock()
 	var left []string
 	for temp := range m.temps {
-		if isBelow(temp, strings.TrimSuffix(dir, "/")) {
+		if tree.IsBelow(temp, strings.TrimSuffix(dir, "/")) {
 			left = append(left, temp)
 		}
 	}
@@ -128,14 +129,14 @@ func (m *Manager) sweepLater() {
 // repathTempsLocked gives the temporary files below from their new paths.
 func (m *Manager) repathTempsLocked(from, to string) {
 	for temp, s := range m.temps {
-		if isBelow(temp, from) {
+		if tree.IsBelow(temp, from) {
 			delete(m.temps, temp)
 			m.temps[to+strings.TrimPrefix(temp, from)] = s
 		}
 	}
 	for f := range m.asides {
 		f.mu.Lock()
-		if isBelow(f.path, from) {
+		if tree.IsBelow(f.path, from) {
 			f.path = to + strings.TrimPrefix(f.path, from)
 		}
 		f.mu.Unlock()

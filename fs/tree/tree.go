@@ -308,6 +308,9 @@ func (t *Tree) moveLocal(from, to string) {
 	}
 }
 
+// IsBelow tells whether p is dir or below it.
+func IsBelow(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/") }
+
 // moved returns where p is after from became to, and whether that concerns it.
 func moved(p, from, to string) (string, bool) {
 	rest, ok := strings.CutPrefix(p, from)
