@@ -266,7 +266,7 @@ func (n *node) Rename(ctx context.Context, name string, newParent gofs.InodeEmbe
 	if newPath != oldPath && tree.IsBelow(newPath, oldPath) { // by an alias: the kernel does not see it, and it would wait for itself
 		return syscall.EINVAL
 	}
-	moved, err := n.m.moving(ctx, oldPath)
+	moved, err := n.m.moving(ctx, oldPath, newPath)
 	if err != nil {
 		return n.errno("rename", err)
 	}

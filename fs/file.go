@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -32,16 +33,10 @@ var (
 	_ gofs.FileReleaser  = (*handle)(nil)
 )
 
-// Open opens a file; O_TRUNC comes with it. A node that has been replaced since
-// the kernel looked it up is opened as what is at its path now: the kernel
-// takes ESTALE once in an open(2), and a fast writer replaces it twice. Only
-// where somebody has the old file open that would be two files of one node.
+// Open opens a file; O_TRUNC comes with it.
 func (n *node) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
 	ctx, done := grace(ctx)
 	defer done()
-	if n.isGone() && n.opened() {
-		return nil, 0, syscall.ESTALE // the kernel looks the path up again
-	}
 	how := transfer.How{Write: flags&syscall.O_ACCMODE != syscall.O_RDONLY, Truncate: flags&syscall.O_TRUNC != 0}
 	t, err := n.open(ctx, how)
 	if err != nil {
@@ -50,14 +45,6 @@ func (n *node) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32,
 	n.correct(t.Attr())
 	h, fuseFlags := n.handle(ctx, t, flags)
 	return h, fuseFlags, 0
-}
-
-func (n *node) open(ctx context.Context, how transfer.How) (t *transfer.Handle, err error) {
-	err = n.found(ctx, func() error {
-		t, err = n.m.transfer.Open(ctx, n.path(), how)
-		return err
-	})
-	return t, err
 }
 
 // correct makes the kernel ask again for the size and time of a file that is
@@ -128,12 +115,19 @@ func (n *node) handle(ctx context.Context, t *transfer.Handle, flags uint32) (go
 func (n *node) choose(h *handle, want openMode) (keep bool) {
 	content, inode := h.t.Content(), h.t.Inode()
 	n.m.backings.step.Lock()
+	other := n.isReplaced() && !h.t.Attr().Unlinked
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if want == passthrough && n.modes.backed() && n.backing != inode {
-		want = direct // the kernel would read another version, or write one
+	modes := n.modesLocked()
+	for _, beside := range n.handles {
+		other = other || !beside.t.SameFile(h.t)
 	}
-	h.mode = n.modes.choose(want)
+	n.passed = n.passed || other
+	if other || want == passthrough && modes.backed() && n.backing != inode {
+		want = direct // the kernel would mix two files, or read another version, or write one
+	}
+	h.mode = modes.choose(want)
+	n.handles = append(n.handles, h)
 	if h.mode == passthrough {
 		n.backing = inode
 	}
@@ -143,6 +137,14 @@ func (n *node) choose(h *handle, want openMode) (keep bool) {
 	keep = h.mode == cached && content != nil && content == n.content
 	n.content = nil
 	return keep
+}
+
+// modesLocked counts the handles by their modes.
+func (n *node) modesLocked() (m openModes) {
+	for _, h := range n.handles {
+		m[h.mode]++
+	}
+	return m
 }
 
 // justCreated is for how long the kernel may keep the attributes of a file
@@ -270,7 +272,7 @@ func (h *handle) Release(ctx context.Context) syscall.Errno {
 	h.n.m.backings.giveBack(ctx, func() {
 		h.n.mu.Lock()
 		defer h.n.mu.Unlock()
-		h.n.modes.release(h.mode)
+		h.n.handles = slices.DeleteFunc(h.n.handles, func(o *handle) bool { return o == h })
 		if h.mode == cached {
 			h.n.content = content
 		}

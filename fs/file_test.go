@@ -60,32 +60,6 @@ print(os.fstat(fd).st_size, os.fstat(n).st_size, os.stat('f').st_size, os.pread(
 	r.has("f", "new content!!")
 }
 
-// An open that the kernel began before another file took the name gets the one
-// that is there, unless somebody has the old one open: never both in one node.
-func TestOpenOfANodeThatWasReplaced(t *testing.T) {
-	r := mount(t)
-	for _, name := range []string{"f", "g", "h"} {
-		r.put(name, name)
-	}
-	got := r.run("python3", "-c", `
-import os
-def reopen(fd):
-    try:
-        return open('/proc/self/fd/%d' % fd).read()
-    except OSError as e:
-        return e.strerror
-looked = os.open('f', os.O_PATH)
-os.rename('g', 'f')
-print(reopen(looked))
-held = os.open('f', os.O_RDONLY)
-os.rename('h', 'f')
-print(reopen(held), os.pread(held, 10, 0).decode())
-`)
-	if want := "g\nStale file handle g"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
 // Another file of the same name is another file.
 func TestUnlinkedFileBesideANewOne(t *testing.T) {
 	r := mount(t)

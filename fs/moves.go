@@ -19,6 +19,7 @@ type moves struct {
 // passage is the time that a rename or a change takes.
 type passage struct {
 	path  string
+	to    string        // of a rename
 	sent  bool          // the server may be carrying it out; guarded by Mount.names
 	ended chan struct{} // closed at its end
 }
@@ -92,7 +93,7 @@ func (m *Mount) changing(ctx context.Context, dirs ...*node) (done func(), err e
 	defer m.names.Unlock()
 	var ends []func()
 	for _, d := range dirs {
-		_, end := m.beginLocked(m.moves.changes, d.pathLocked())
+		_, end := m.beginLocked(m.moves.changes, passage{path: d.pathLocked()})
 		ends = append(ends, end)
 	}
 	return func() {
@@ -102,11 +103,11 @@ func (m *Mount) changing(ctx context.Context, dirs ...*node) (done func(), err e
 	}, nil
 }
 
-// moving notes that what is at from is being renamed, until done is called, and
+// moving notes that what is at from is being renamed to to, until done is called, and
 // waits for the changes below it that have begun. The error is that of ctx.
-func (m *Mount) moving(ctx context.Context, from string) (done func(), err error) {
+func (m *Mount) moving(ctx context.Context, from, to string) (done func(), err error) {
 	m.names.Lock()
-	r, done := m.beginLocked(m.moves.renames, from)
+	r, done := m.beginLocked(m.moves.renames, passage{path: from, to: to})
 	var below []*passage
 	for c := range m.moves.changes {
 		if tree.IsBelow(c.path, from) {
@@ -124,9 +125,10 @@ func (m *Mount) moving(ctx context.Context, from string) (done func(), err error
 	return done, nil
 }
 
-// beginLocked puts what concerns p into all until end is called.
-func (m *Mount) beginLocked(all map[*passage]struct{}, p string) (begun *passage, end func()) {
-	begun = &passage{path: p, ended: make(chan struct{})}
+// beginLocked puts p into all until end is called.
+func (m *Mount) beginLocked(all map[*passage]struct{}, p passage) (begun *passage, end func()) {
+	p.ended = make(chan struct{})
+	begun = &p
 	all[begun] = struct{}{}
 	return begun, func() {
 		m.names.Lock()

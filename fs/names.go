@@ -49,7 +49,8 @@ func (n *node) aliasOf(ctx context.Context, name string, e conn.Entry) *gofs.Ino
 		n.m.names.RLock()
 		same := c.Operations().(*node).name == e.Name
 		n.m.names.RUnlock()
-		if same {
+		_, unlinked, _ := c.Operations().(*node).asOpened(nil) // under the name that the server lists
+		if same && !unlinked {
 			return c
 		}
 	}

@@ -27,12 +27,13 @@ type node struct {
 
 	moves uint32 // how often it was renamed; guarded by m.names
 
-	gone bool // it has lost its name while it was open; guarded by m.names
+	gone bool // it has lost its name; guarded by m.names
 
 	mu      sync.Mutex
-	modes   openModes         // guarded by mu
+	handles []*handle         // guarded by mu
+	passed  bool              // it was opened as what has taken its place; guarded by mu
 	told    stamp             // of a file: what the kernel was told last; guarded by mu
-	backing any               // what the kernel reads by itself, as transfer.Handle.Inode tells, while modes has such opens; guarded by mu
+	backing any               // what the kernel reads by itself, as transfer.Handle.Inode tells, while there are such handles; guarded by mu
 	content any               // what the page cache holds, as transfer.Handle.Content tells; guarded by mu
 	inos    map[string]uint64 // of a directory: numbers promised by READDIR to names not looked up yet; guarded by mu
 }
@@ -88,11 +89,11 @@ func (n *node) childPath(name string) (string, error) {
 }
 
 // child returns the inode of e in the directory n: the one that the kernel
-// knows already if it is still of the same type. ino is the number of a new
+// knows already if it is still of the same type, and has not lost its name just now. ino is the number of a new
 // one, 0: that which was promised, or the next.
 func (n *node) child(ctx context.Context, e conn.Entry, ino uint64) *gofs.Inode {
 	mode := fileType(e.Kind)
-	if c := n.GetChild(e.Name); c != nil && c.StableAttr().Mode == mode {
+	if c := n.GetChild(e.Name); c != nil && c.StableAttr().Mode == mode && !c.Operations().(*node).isGone() {
 		return c
 	}
 	return n.newChild(ctx, e.Name, ino, mode)
@@ -172,43 +173,17 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 func (n *node) Getattr(ctx context.Context, fh gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	ctx, done := grace(ctx)
 	defer done()
-	if h := handleOf(fh); h != nil {
-		if a := h.t.Attr(); a.Unlinked || n.isGone() {
-			n.m.fillAttr(conn.Entry{Kind: conn.KindFile, Size: a.Size, Time: a.Time, Mode: a.Mode, HasMode: a.HasMode}, &out.Attr)
-			if a.Unlinked {
-				out.Nlink = 0
-			}
-			return 0
+	if e, unlinked, ok := n.asOpened(handleOf(fh)); ok {
+		n.m.fillAttr(e, &out.Attr)
+		if unlinked {
+			out.Nlink = 0
 		}
+		return 0
 	}
 	if n.isGone() {
 		return syscall.ESTALE // what is at its path by now is another file
 	}
 	return n.getattr(ctx, out)
-}
-
-func (n *node) isGone() bool {
-	n.m.names.RLock()
-	defer n.m.names.RUnlock()
-	return n.gone
-}
-
-// opened tells whether somebody has n open.
-func (n *node) opened() bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.modes != openModes{}
-}
-
-// lose notes that the child name, if the kernel knows it, has lost its name.
-func (n *node) lose(name string) {
-	c := n.GetChild(name)
-	if c == nil {
-		return
-	}
-	n.m.names.Lock()
-	defer n.m.names.Unlock()
-	c.Operations().(*node).gone = true
 }
 
 // tell notes what the kernel is told of the size and time of n.
@@ -311,6 +286,9 @@ func (n *node) errno(op string, err error) syscall.Errno { return errno(n.m.log,
 // time left, but for the attributes of what is ours.
 func (m *Mount) fillEntry(e conn.Entry, ours bool, c *gofs.Inode, left time.Duration, out *fuse.EntryOut) {
 	attr := left
+	if now, _, ok := c.Operations().(*node).asOpened(nil); ok {
+		e, ours = now, true
+	}
 	if ours {
 		attr = 0
 	}

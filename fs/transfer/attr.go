@@ -119,6 +119,11 @@ func (m *Manager) MayWrite(p string, e conn.Entry) bool {
 	if _, local := m.Local(p); local {
 		return true
 	}
+	return m.mayWrite(e)
+}
+
+// mayWrite is MayWrite of a file that the server has.
+func (m *Manager) mayWrite(e conn.Entry) bool {
 	if e.Perm != "" {
 		return strings.ContainsAny(e.Perm, "wa")
 	}

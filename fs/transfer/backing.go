@@ -97,7 +97,7 @@ func (f *File) wasWhole() bool {
 	defer f.mu.Unlock()
 	v, ok := f.m.young[f.path]
 	delete(f.m.young, f.path)
-	return ok && f.copy == nil && f.onServer && v.Same(f.entry.Version()) && v.Size <= cache.MaxExposed
+	return ok && f.copy == nil && f.onServer && !f.unlinked && v.Same(f.entry.Version()) && v.Size <= cache.MaxExposed
 }
 
 // awaitStreams waits until the server has confirmed what was fetched.
@@ -293,7 +293,11 @@ func (h *Handle) Expose() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c, err := f.contentOf(h)
-	if err != nil || h.bound != nil { // what Unback could not end yet
+	switch {
+	case err != nil || h.bound != nil: // what Unback could not end yet
+		return
+	case f.unlinked: // the journal has nothing of it
+		h.exposed, h.seen = true, c.ModTime()
 		return
 	}
 	if old := h.held; old != nil && old != c { // what is stored through a map is lost to the version that came since

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"time"
 
 	"ftpfs/cache"
+	"ftpfs/conn"
 )
 
 // resendAfter: a handle that several processes write in turn is uploaded at
@@ -36,6 +38,52 @@ type Handle struct {
 	lingers int         // times that Release found somebody who can still write for it; guarded by f.mu
 	seen    time.Time   // the local modification time of the copy, as far as what was written is known; guarded by f.mu
 	lost    error       // what was written through it is in the recovery folder, for this reason; guarded by f.mu
+}
+
+// Again opens the file of h once more if that has lost its name, which Open
+// would not find. Nil if it still has one, or nobody has it open any more.
+// fs.ErrPermission.
+func (h *Handle) Again(how How) (*Handle, error) {
+	f := h.f
+	f.mu.Lock()
+	unlinked, p, e := f.unlinked, f.path, f.entry
+	f.mu.Unlock()
+	if !unlinked {
+		return nil, nil
+	}
+	if (how.Write || how.Truncate) && !f.m.mayWrite(e) {
+		return nil, &conn.Error{Op: "open", Path: p, Outcome: conn.Refused, Err: fs.ErrPermission}
+	}
+	f.m.mu.Lock()
+	if f.handles == 0 {
+		f.m.mu.Unlock()
+		return nil, nil
+	}
+	f.mu.Lock()
+	again := f.handleLocked(how.Write || how.Truncate)
+	f.mu.Unlock()
+	f.m.mu.Unlock()
+	if how.Truncate {
+		if err := f.empty(again); err != nil {
+			again.Release()
+			return nil, err
+		}
+	}
+	return again, nil
+}
+
+// SameFile tells whether h and o are handles of one file, whatever its name is.
+func (h *Handle) SameFile(o *Handle) bool { return h.f == o.f }
+
+// handleLocked returns a new handle of f. The caller holds Manager.mu, too.
+func (f *File) handleLocked(write bool) *Handle {
+	h := &Handle{f: f, write: write}
+	f.handles++
+	f.open++
+	if write {
+		f.writers[h] = struct{}{}
+	}
+	return h
 }
 
 // noBytes is an empty source.

@@ -50,14 +50,9 @@ func (m *Manager) hold(o *opening, write bool, meet func(*File)) (*Handle, error
 		f = newFile(m, p, m.store)
 		m.files[p] = f
 	}
-	f.handles++
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	h := f.handleLocked(write)
 	meet(f)
-	h := &Handle{f: f, write: write}
-	f.open++
-	if write {
-		f.writers[h] = struct{}{}
-	}
 	return h, nil
 }
