@@ -230,10 +230,10 @@ func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
 func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
 	ctx, done := grace(ctx)
 	defer done()
-	p, err := n.change(ctx, name, func(p string) error { return n.m.transfer.Remove(ctx, p) })
-	if err == nil {
-		n.lost(name, p)
-	}
+	_, err := n.change(ctx, name, func(p string) error {
+		were := n.nodesOf(name)
+		return n.m.transfer.Remove(ctx, p, func() { n.lost(name, p, were) })
+	})
 	return n.errno("unlink", err)
 }
 
@@ -271,16 +271,16 @@ func (n *node) Rename(ctx context.Context, name string, newParent gofs.InodeEmbe
 		return n.errno("rename", err)
 	}
 	defer moved()
-	if err := n.m.transfer.Rename(ctx, oldPath, newPath, flags&renameNoReplace != 0); err != nil {
-		return n.errno("rename", err)
-	}
-	n.moved(name, oldPath, to, newName, newPath)
-	return 0
+	were := to.nodesOf(newName)
+	err = n.m.transfer.Rename(ctx, oldPath, newPath, flags&renameNoReplace != 0, func() {
+		to.lost(newName, newPath, were)
+		n.moved(name, oldPath, to, newPath)
+	})
+	return n.errno("rename", err)
 }
 
 // moved sees to the inodes after a rename of a child.
-func (n *node) moved(name, oldPath string, to *node, newName, newPath string) {
-	to.lost(newName, newPath)
+func (n *node) moved(name, oldPath string, to *node, newPath string) {
 	if c := n.GetChild(name); c != nil {
 		child := c.Operations().(*node)
 		n.m.names.Lock()
@@ -289,8 +289,7 @@ func (n *node) moved(name, oldPath string, to *node, newName, newPath string) {
 		n.m.names.Unlock()
 	}
 	if !isNamed(oldPath, name) {
-		n.lose(path.Base(oldPath))
-		n.tellOther(oldPath, true)
+		n.lostOther(oldPath)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"slices"
 	"syscall"
 	"time"
 
@@ -115,19 +114,12 @@ func (n *node) handle(ctx context.Context, t *transfer.Handle, flags uint32) (go
 func (n *node) choose(h *handle, want openMode) (keep bool) {
 	content, inode := h.t.Content(), h.t.Inode()
 	n.m.backings.step.Lock()
-	other := n.isReplaced() && !h.t.Attr().Unlinked
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	modes := n.modesLocked()
-	for _, beside := range n.handles {
-		other = other || !beside.t.SameFile(h.t)
+	if want == passthrough && n.modes.backed() && n.backing != inode {
+		want = direct // the kernel would read another version, or write one
 	}
-	n.passed = n.passed || other
-	if other || want == passthrough && modes.backed() && n.backing != inode {
-		want = direct // the kernel would mix two files, or read another version, or write one
-	}
-	h.mode = modes.choose(want)
-	n.handles = append(n.handles, h)
+	h.mode = n.modes.choose(want)
 	if h.mode == passthrough {
 		n.backing = inode
 	}
@@ -137,14 +129,6 @@ func (n *node) choose(h *handle, want openMode) (keep bool) {
 	keep = h.mode == cached && content != nil && content == n.content
 	n.content = nil
 	return keep
-}
-
-// modesLocked counts the handles by their modes.
-func (n *node) modesLocked() (m openModes) {
-	for _, h := range n.handles {
-		m[h.mode]++
-	}
-	return m
 }
 
 // justCreated is for how long the kernel may keep the attributes of a file
@@ -177,7 +161,9 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 		c = n.aliasOf(ctx, name, e)
 		n.m.fillEntry(e, ours, c, 0, out)
 	}
-	h, fuseFlags := c.Operations().(*node).handle(ctx, t, flags)
+	made := c.Operations().(*node)
+	made.hold(t)
+	h, fuseFlags := made.handle(ctx, t, flags)
 	return c, h, fuseFlags, 0
 }
 
@@ -265,6 +251,7 @@ func (h *handle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
 
 // Release comes once, after the last Flush.
 func (h *handle) Release(ctx context.Context) syscall.Errno {
+	h.n.leave(h.t)
 	content := h.t.Content()
 	done := h.t.Holding() // as long as the kernel has it, and gives it to who opens the file now
 	h.t.Release()
@@ -272,7 +259,7 @@ func (h *handle) Release(ctx context.Context) syscall.Errno {
 	h.n.m.backings.giveBack(ctx, func() {
 		h.n.mu.Lock()
 		defer h.n.mu.Unlock()
-		h.n.handles = slices.DeleteFunc(h.n.handles, func(o *handle) bool { return o == h })
+		h.n.modes.release(h.mode)
 		if h.mode == cached {
 			h.n.content = content
 		}
@@ -301,8 +288,12 @@ func (n *node) Setattr(ctx context.Context, fh gofs.FileHandle, in *fuse.SetAttr
 			return n.errno("truncate", err)
 		}
 	}
-	if n.isGone() {
-		return n.Getattr(ctx, fh, out) // its mode and times are nobody's any more
+	if n.isNobodys(h) {
+		errno := n.Getattr(ctx, fh, out)
+		if errno == syscall.ESTALE { // in a chmod(2) the kernel takes that once, and a fast writer replaces a file twice meanwhile
+			errno = n.lastTold(out)
+		}
+		return errno
 	}
 	if mode, ok := in.GetMode(); ok {
 		if err := n.chmod(ctx, mode); err != nil {
@@ -332,7 +323,10 @@ func (n *node) truncate(ctx context.Context, h *handle, size int64) error {
 	if err != nil {
 		return err
 	}
-	defer t.Release()
+	defer func() {
+		n.leave(t)
+		t.Release()
+	}()
 	if t.Attr().Size == size {
 		return nil
 	}

@@ -49,7 +49,7 @@ func (n *node) aliasOf(ctx context.Context, name string, e conn.Entry) *gofs.Ino
 		n.m.names.RLock()
 		same := c.Operations().(*node).name == e.Name
 		n.m.names.RUnlock()
-		_, unlinked, _ := c.Operations().(*node).asOpened(nil) // under the name that the server lists
+		_, unlinked, _ := c.Operations().(*node).asOpened(nil) // by the name that the server lists
 		if same && !unlinked {
 			return c
 		}
@@ -57,14 +57,19 @@ func (n *node) aliasOf(ctx context.Context, name string, e conn.Entry) *gofs.Ino
 	return n.NewInode(ctx, &node{m: n.m, parent: n, name: e.Name, alias: true}, gofs.StableAttr{Mode: mode, Ino: n.m.nextIno()})
 }
 
-// lost notes that p, which the kernel knew as name, is gone from there, and
-// tells the kernel if it may know it by its own name, too.
-func (n *node) lost(name, p string) {
-	n.lose(name)
+// lost notes that p, which the kernel knew as name, and as were, is gone from there,
+// and tells the kernel if it may know it by its own name, too.
+func (n *node) lost(name, p string, were []*node) {
+	n.m.lose(append(were, n.nodesOf(name)...), false) // and who has looked it up meanwhile
 	if !isNamed(p, name) {
-		n.lose(path.Base(p))
-		n.tellOther(p, true)
+		n.lostOther(p)
 	}
+}
+
+// lostOther notes that p is gone from n by another spelling of its name.
+func (n *node) lostOther(p string) {
+	n.m.lose(n.nodesOf(path.Base(p)), true)
+	n.tellOther(p, true)
 }
 
 // tellOther has the kernel told of a change to p by an alias.

@@ -14,6 +14,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"ftpfs/conn"
+	"ftpfs/fs/transfer"
 )
 
 // node is a file, directory or symlink that the kernel knows.
@@ -27,13 +28,15 @@ type node struct {
 
 	moves uint32 // how often it was renamed; guarded by m.names
 
-	gone bool // it has lost its name; guarded by m.names
+	gone   bool // it has lost its name; guarded by m.names
+	astray bool // gone by another spelling of its name: the kernel may still find it by its own; guarded by m.names
 
 	mu      sync.Mutex
-	handles []*handle         // guarded by mu
-	passed  bool              // it was opened as what has taken its place; guarded by mu
+	modes   openModes         // guarded by mu
+	held    held              // guarded by mu
+	late    chan struct{}     // once it is gone: semaphore of one, who opens it; guarded by mu
 	told    stamp             // of a file: what the kernel was told last; guarded by mu
-	backing any               // what the kernel reads by itself, as transfer.Handle.Inode tells, while there are such handles; guarded by mu
+	backing any               // what the kernel reads by itself, as transfer.Handle.Inode tells, while modes has such opens; guarded by mu
 	content any               // what the page cache holds, as transfer.Handle.Content tells; guarded by mu
 	inos    map[string]uint64 // of a directory: numbers promised by READDIR to names not looked up yet; guarded by mu
 }
@@ -93,7 +96,7 @@ func (n *node) childPath(name string) (string, error) {
 // one, 0: that which was promised, or the next.
 func (n *node) child(ctx context.Context, e conn.Entry, ino uint64) *gofs.Inode {
 	mode := fileType(e.Kind)
-	if c := n.GetChild(e.Name); c != nil && c.StableAttr().Mode == mode && !c.Operations().(*node).isGone() {
+	if c := n.childNow(e.Name); c != nil && c.StableAttr().Mode == mode {
 		return c
 	}
 	return n.newChild(ctx, e.Name, ino, mode)
@@ -115,7 +118,7 @@ func (n *node) newChild(ctx context.Context, name string, ino uint64, mode uint3
 
 // numberOf returns the inode number that name has, or was promised.
 func (n *node) numberOf(name string) (ino uint64, ok bool) {
-	if c := n.GetChild(name); c != nil {
+	if c := n.childNow(name); c != nil {
 		return c.StableAttr().Ino, true
 	}
 	n.mu.Lock()
@@ -173,7 +176,11 @@ func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*go
 func (n *node) Getattr(ctx context.Context, fh gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	ctx, done := grace(ctx)
 	defer done()
-	if e, unlinked, ok := n.asOpened(handleOf(fh)); ok {
+	var opened *transfer.Handle
+	if h := handleOf(fh); h != nil {
+		opened = h.t
+	}
+	if e, unlinked, ok := n.asOpened(opened); ok {
 		n.m.fillAttr(e, &out.Attr)
 		if unlinked {
 			out.Nlink = 0
@@ -202,6 +209,13 @@ func stampOf(size int64, t time.Time) stamp {
 		return stamp{size, math.MinInt64}
 	}
 	return stamp{size, t.UnixNano()}
+}
+
+func (s stamp) when() time.Time {
+	if s.time == math.MinInt64 {
+		return time.Time{}
+	}
+	return time.Unix(0, s.time)
 }
 
 func (n *node) getattr(ctx context.Context, out *fuse.AttrOut) syscall.Errno {

@@ -24,15 +24,15 @@ const (
 )
 
 // openModes counts the opens of one inode by mode.
-type openModes [numModes]int
+type openModes [numModes]int32
 
 // backed tells whether the inode has a backing file.
-func (m openModes) backed() bool { return m[passthrough]+m[passthroughDirect] > 0 }
+func (m *openModes) backed() bool { return m[passthrough]+m[passthroughDirect] > 0 }
 
-// choose returns the mode for one more open that would best be want. While
-// opens of the other kind stand, the new one joins them; when the last is
-// closed the choice is free again.
-func (m openModes) choose(want openMode) openMode {
+// choose returns the mode for one more open that would best be want, and
+// counts it. While opens of the other kind stand, the new one joins them; when
+// the last is closed the choice is free again.
+func (m *openModes) choose(want openMode) openMode {
 	backed := m.backed()
 	through := m[cached]+m[direct] > 0
 	switch {
@@ -41,5 +41,9 @@ func (m openModes) choose(want openMode) openMode {
 	case through && want == passthrough:
 		want = cached // also beside direct ones alone: what is direct cannot be mapped
 	}
+	m[want]++
 	return want
 }
+
+// release uncounts an open.
+func (m *openModes) release(mode openMode) { m[mode]-- }

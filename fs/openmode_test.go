@@ -8,20 +8,13 @@ var forbidden = map[[2]openMode]bool{
 	{direct, passthrough}: true, {direct, passthroughDirect}: true,
 }
 
-// open chooses a mode and counts it.
-func (m *openModes) open(want openMode) openMode {
-	mode := m.choose(want)
-	m[mode]++
-	return mode
-}
-
 func TestOpenModesNeverMixWhatTheKernelRefuses(t *testing.T) {
 	wants := []openMode{cached, direct, passthrough}
 	for _, a := range wants {
 		for _, b := range wants {
 			for _, c := range wants {
 				var m openModes
-				got := []openMode{m.open(a), m.open(b), m.open(c)}
+				got := []openMode{m.choose(a), m.choose(b), m.choose(c)}
 				for _, x := range got {
 					for _, y := range got {
 						if forbidden[[2]openMode{x, y}] {
@@ -36,27 +29,27 @@ func TestOpenModesNeverMixWhatTheKernelRefuses(t *testing.T) {
 
 func TestOpenModesChooseAgainWhenAllAreClosed(t *testing.T) {
 	var m openModes
-	if got := m.open(passthrough); got != passthrough {
+	if got := m.choose(passthrough); got != passthrough {
 		t.Fatalf("first open: %v", got)
 	}
-	if got := m.open(cached); got != passthroughDirect {
+	if got := m.choose(cached); got != passthroughDirect {
 		t.Fatalf("beside passthrough: %v", got)
 	}
-	m[passthrough]--
-	if got := m.open(passthrough); got != passthrough {
+	m.release(passthrough)
+	if got := m.choose(passthrough); got != passthrough {
 		t.Fatalf("beside passthroughDirect: %v", got)
 	}
-	m[passthrough]--
-	m[passthroughDirect]--
-	if got := m.open(cached); got != cached {
+	m.release(passthrough)
+	m.release(passthroughDirect)
+	if got := m.choose(cached); got != cached {
 		t.Fatalf("after all are closed: %v", got)
 	}
-	if got := m.open(passthrough); got != cached {
+	if got := m.choose(passthrough); got != cached {
 		t.Fatalf("beside cached: %v", got)
 	}
-	m[cached]--
-	m[cached]--
-	if got := m.open(passthrough); got != passthrough {
+	m.release(cached)
+	m.release(cached)
+	if got := m.choose(passthrough); got != passthrough {
 		t.Fatalf("after all are closed again: %v", got)
 	}
 }

@@ -2,16 +2,32 @@ package fs
 
 import (
 	"context"
+	"syscall"
+
+	gofs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"ftpfs/conn"
 	"ftpfs/fs/transfer"
 )
 
 // A node is the file that the kernel found when it looked the name up. When the
-// file is removed, or another is renamed over it, the name is no longer its, but
-// who has it open goes on with it. Who opens it just then must not be shown a
-// mixture: the attributes, bytes and cached pages of one node are those of one file,
-// or what is opened in its place goes past the page cache.
+// file is removed, or another is renamed over it, the name is no longer its, and it
+// is gone, before anybody can open what is at its path then. Who has it open goes on
+// with it, and so does who opens it now: by /proc/self/fd, or because the kernel had
+// it looked up just before. All that is open of a node that is gone is one
+// file: its pages, size and map are those of the node.
+
+// held are the handles that a node is open by.
+type held map[*transfer.Handle]struct{}
+
+// any returns one of them, nil if there is none.
+func (h held) any() *transfer.Handle {
+	for t := range h {
+		return t
+	}
+	return nil
+}
 
 func (n *node) isGone() bool {
 	n.m.names.RLock()
@@ -19,15 +35,26 @@ func (n *node) isGone() bool {
 	return n.gone
 }
 
-// lose notes that the child name, if the kernel knows it, has lost its name.
-func (n *node) lose(name string) {
-	c := n.GetChild(name)
-	if c == nil {
-		return
+// nodesOf returns the node that the kernel knows as name in the directory n, if there is one.
+func (n *node) nodesOf(name string) []*node {
+	if c := n.GetChild(name); c != nil {
+		return []*node{c.Operations().(*node)}
 	}
-	n.m.names.Lock()
-	defer n.m.names.Unlock()
-	c.Operations().(*node).gone = true
+	return nil
+}
+
+// lose notes that nodes have lost their name; astray: by another spelling of it.
+func (m *Mount) lose(nodes []*node, astray bool) {
+	m.names.Lock()
+	defer m.names.Unlock()
+	for _, n := range nodes {
+		n.gone, n.astray = true, astray
+		n.mu.Lock()
+		if n.late == nil {
+			n.late = make(chan struct{}, 1)
+		}
+		n.mu.Unlock()
+	}
 }
 
 // isReplaced tells whether what is at the path of n is another file by now, or can be.
@@ -46,31 +73,103 @@ func (n *node) isReplaced() bool {
 	return false
 }
 
-// asOpened returns the attributes of n as h, nil: any handle, knows them, if the
-// server is not, or may not be, who knows them; unlinked: it has no name. The kernel
-// would read as far as the size of what has just taken its place. It asks
-// for the size in front of a read without a handle.
-func (n *node) asOpened(h *handle) (e conn.Entry, unlinked, ok bool) {
+// asOpened returns the attributes of n as h, nil: anybody who has it open, knows
+// them, if the server does not, or may not, know them; unlinked: it has no name. The
+// kernel would read as far as the size of what has just taken its place. It
+// asks for the size in front of a read without a handle.
+func (n *node) asOpened(h *transfer.Handle) (e conn.Entry, unlinked, ok bool) {
 	if h == nil {
-		if h, _ = n.anyHandle(); h == nil {
-			return conn.Entry{}, false, false
-		}
+		n.mu.Lock()
+		h = n.held.any()
+		n.mu.Unlock()
 	}
-	a := h.t.Attr()
+	if h == nil {
+		return conn.Entry{}, false, false
+	}
+	a := h.Attr()
 	e = conn.Entry{Kind: conn.KindFile, Size: a.Size, Time: a.Time, Mode: a.Mode, HasMode: a.HasMode}
 	return e, a.Unlinked, a.Unlinked || n.isReplaced()
 }
 
-// open opens the file of n. One that has lost its name since the kernel looked
-// it up is opened all the same if somebody has it open, as on a local disk, else,
-// and from then on, as what is at its path now: ESTALE the kernel takes once in an
-// open(2), and a fast writer replaces a file twice meanwhile.
-func (n *node) open(ctx context.Context, how transfer.How) (t *transfer.Handle, err error) {
-	if h, passed := n.anyHandle(); h != nil && !passed {
-		if t, err := h.t.Again(how); t != nil || err != nil {
-			return t, err
+// isNobodys tells whether the mode and times of n, which h, if there is one, has
+// open, are nobody's any more. Who names an alias always gets the node of what is there.
+func (n *node) isNobodys(h *handle) bool {
+	if n.isGone() || h != nil && h.t.Attr().Unlinked {
+		return true
+	}
+	_, unlinked, _ := n.asOpened(nil)
+	return unlinked && n.alias
+}
+
+// childNow returns the child name if it is still what is there under that name:
+// not if it is gone, the alias of another, or open while its file has lost its name by another one.
+func (n *node) childNow(name string) *gofs.Inode {
+	c := n.GetChild(name)
+	if c == nil {
+		return nil
+	}
+	child := c.Operations().(*node)
+	n.m.names.RLock()
+	same := child.name == name && !child.gone
+	n.m.names.RUnlock()
+	if _, unlinked, _ := child.asOpened(nil); !same || unlinked {
+		return nil
+	}
+	return c
+}
+
+// open opens the file of n; the caller must leave n before it releases the
+// handle. One that is gone is opened as the file that others have open by
+// it. If nobody has, as what is at its path now: ESTALE the kernel takes once
+// in an open(2), and a fast writer replaces a file twice meanwhile.
+func (n *node) open(ctx context.Context, how transfer.How) (*transfer.Handle, error) {
+	t, err := n.openNamed(ctx, how)
+	if n.isGone() && (t == nil || !n.isHeldBy(t)) {
+		if t != nil {
+			t.Release()
+		}
+		t, err = n.openLate(ctx, how)
+	}
+	if err == nil && how.Truncate { // not before it is known to be this file
+		if err = t.Empty(); err != nil {
+			n.leave(t)
+			t.Release()
 		}
 	}
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// openNamed opens what is at the path of n, which holds it unless it is gone by then.
+func (n *node) openNamed(ctx context.Context, how transfer.How) (*transfer.Handle, error) {
+	if n.isGone() {
+		return nil, nil
+	}
+	t, err := n.openPath(ctx, how)
+	if err != nil {
+		return nil, err
+	}
+	_, unlinked, _ := n.asOpened(nil)
+	if unlinked && !t.Attr().Unlinked && !n.isGone() { // by another spelling of a directory above: a node of its own is needed
+		t.Release()
+		return nil, n.stale()
+	}
+	n.m.names.RLock()
+	defer n.m.names.RUnlock()
+	if !n.gone {
+		n.hold(t)
+	}
+	return t, nil
+}
+
+// stale has the kernel look up again what it opens, to find another node.
+func (n *node) stale() error {
+	return &conn.Error{Op: "open", Path: n.path(), Outcome: conn.Refused, Err: conn.ErrConflict}
+}
+
+func (n *node) openPath(ctx context.Context, how transfer.How) (t *transfer.Handle, err error) {
 	err = n.found(ctx, func() error {
 		t, err = n.m.transfer.Open(ctx, n.path(), how)
 		return err
@@ -78,12 +177,70 @@ func (n *node) open(ctx context.Context, how transfer.How) (t *transfer.Handle, 
 	return t, err
 }
 
-// anyHandle returns a handle of n, nil if nobody has it open.
-func (n *node) anyHandle() (h *handle, passed bool) {
+// openLate opens n, which is gone. One at a time, so that the next finds the file that this one opens.
+func (n *node) openLate(ctx context.Context, how transfer.How) (*transfer.Handle, error) {
+	n.m.names.RLock()
+	astray := n.astray
+	n.m.names.RUnlock()
+	if astray {
+		return nil, n.stale()
+	}
+	n.mu.Lock()
+	turn := n.late
+	n.mu.Unlock()
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	n.mu.Lock()
+	h := n.held.any()
+	n.mu.Unlock()
+	var t *transfer.Handle
+	var err error
+	if h != nil {
+		t, err = h.Again(how)
+	}
+	if t == nil && err == nil {
+		t, err = n.openPath(ctx, how)
+	}
+	if err == nil {
+		n.hold(t)
+	}
+	return t, err
+}
+
+func (n *node) hold(t *transfer.Handle) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.handles) > 0 {
-		h = n.handles[0]
+	if n.held == nil {
+		n.held = make(held)
 	}
-	return h, n.passed
+	n.held[t] = struct{}{}
+}
+
+func (n *node) isHeldBy(t *transfer.Handle) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	_, ok := n.held[t]
+	return ok
+}
+
+// leave says that t is about to be released.
+func (n *node) leave(t *transfer.Handle) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if delete(n.held, t); len(n.held) == 0 {
+		n.held = nil // most are opened once
+	}
+}
+
+// lastTold answers with what the kernel was told last of a file that is gone.
+func (n *node) lastTold(out *fuse.AttrOut) syscall.Errno {
+	n.mu.Lock()
+	told := n.told
+	n.mu.Unlock()
+	n.m.fillAttr(conn.Entry{Kind: conn.KindFile, Size: told.size, Time: told.when()}, &out.Attr)
+	return 0
 }

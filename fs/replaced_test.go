@@ -1,7 +1,10 @@
 package fs_test
 
 import (
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"ftpfs/conn/ftptest"
 	"ftpfs/conn/ftptest/server"
@@ -54,10 +57,7 @@ func TestOpenOfANodeThatWasReplaced(t *testing.T) {
 	for _, name := range []string{"f", "g", "h"} {
 		r.put(name, name)
 	}
-	got := r.run("python3", "-c", `
-import os
-def reopen(fd, mode='r'):
-    return open('/proc/self/fd/%d' % fd, mode)
+	got := r.run("python3", "-c", reopening+`
 looked = os.open('f', os.O_PATH)
 os.rename('g', 'f')
 print(reopen(looked).read())
@@ -84,28 +84,190 @@ print(reopen(held).read(), os.listdir('.'))
 	}
 }
 
-// Who has a file open by its name in another case does not keep that name from
-// the one that is made in its place.
-func TestOpenByAnAliasOfAFileThatWasReplaced(t *testing.T) {
-	r := mountWith(t, fs.Options{}, ftptest.WithConfig(func(c *server.Config) { c.FoldCase = true }))
-	r.put("f", "old")
-	r.put("g", "next")
-	got := r.run("python3", "-c", `
-import os
-held = open('F', 'r+')
+// reopening is the beginning of programs that open what they have open again.
+const reopening = `
+import os, mmap, time
+def reopen(fd, mode='r'):
+    return open('/proc/self/fd/%d' % fd, mode)
+def write(fd, text):
+    with reopen(fd, 'r+') as f: f.write(text)
+def beside(do):
+    pid = os.fork()
+    if not pid:
+        do()
+        os._exit(0)
+    time.sleep(0.2)
+    return pid
+`
+
+// Who opens again what he has open gets the same file, whatever becomes of its
+// name meanwhile, and no other is written.
+func TestReopenWhileTheNameIsTaken(t *testing.T) {
+	for name, c := range map[string]struct {
+		fold   bool
+		faults []ftptest.Fault
+		script string
+		want   string
+		holds  string // what f has in the end
+	}{
+		"a rename over it is under way": {faults: []ftptest.Fault{ftptest.DelayReply("RNFR", 350, time.Second)}, script: `
+pid = beside(lambda: os.rename('g', 'f'))
+write(held, 'DEAD')
+os.waitpid(pid, 0)
+print(os.pread(held, 9, 0).decode(), os.fstat(held).st_size, open('f').read())
+write(held, 'GONE')
+print(os.pread(held, 9, 0).decode(), open('f').read())`, want: "DEAD 4 next\nGONE next", holds: "next"},
+		"a rename over it waits for an upload": {faults: []ftptest.Fault{ftptest.DelayReply("STOR", 226, time.Second).Once()}, script: `
+up = beside(lambda: open('g', 'w').write('next'))
+pid = beside(lambda: os.rename('g', 'f'))
+mine = os.open('f', os.O_RDWR)
+mmap.mmap(mine, 0, prot=mmap.PROT_READ)
+os.waitpid(pid, 0)
+write(mine, 'DEAD')
+print(os.pread(mine, 9, 0).decode(), open('f').read())`, want: "DEAD next", holds: "next"},
+		"its removal is under way": {faults: []ftptest.Fault{ftptest.DelayReply("DELE", 250, time.Second)}, script: `
+pid = beside(lambda: os.unlink('f'))
+write(held, 'DEAD')
+os.waitpid(pid, 0)
+open('f', 'w').write('anew')
+print(reopen(held).read(), open('f').read())`, want: "DEAD anew", holds: "anew"},
+		"renamed by another spelling": {fold: true, script: `
+os.rename('F', 'x')
+open('f', 'w').write('anew')
+try: write(held, 'MINE')
+except OSError as e: print(e.strerror) # the kernel could have found it by its old name as well
+print(open('x').read(), open('f').read())`, want: "Stale file handle\nold anew", holds: "anew"},
+		"replaced, open by another spelling": {fold: true, script: `
+alias = os.open('F', os.O_RDWR)
 os.rename('g', 'f')
-print(os.stat('F').st_size, open('F').read())
+os.utime(alias, (1e9, 1e9)); os.fchmod(alias, 0o600)
+print(os.stat('F').st_size, open('F').read(), os.stat('f').st_mtime > 1e9)
 os.unlink('f')
 open('f', 'w').write('anew')
-again = open('F', 'r+')
-again.seek(4)
-again.write('!')
-again.close()
-print(os.stat('F').st_size, open('f').read(), held.read(), os.fstat(held.fileno()).st_size)
+with open('F', 'a') as again: again.write('!')
+print(os.stat('F').st_size, open('f').read(), os.pread(alias, 9, 0).decode(), os.fstat(alias).st_size)`,
+			want: "4 next True\n5 anew! old 3", holds: "anew!"},
+		"removed, open by another spelling of its directory": {fold: true, script: `
+os.mkdir('d')
+os.rename('f', 'd/f')
+alias = os.open('D/f', os.O_RDWR)
+os.unlink('d/f')
+open('d/f', 'w').write('anew')
+with open('D/f', 'w') as f: f.write('MINE')
+print(open('D/f').read(), open('d/f').read(), os.pread(alias, 9, 0).decode())
+os.rename('d/f', 'f')`, want: "MINE MINE old", holds: "MINE"},
+		"two that took its place": {script: `
+looked = os.open('f', os.O_PATH)
+open('h', 'w').write('the third')
+os.rename('g', 'f')
+a = reopen(looked)
+os.rename('h', 'f')
+b = reopen(looked, 'r+')
+b.write('DEAD'); b.flush()
+print(a.read(), [os.fstat(x.fileno()).st_size for x in (a, b)], open('f').read())`, want: "DEAD [4, 4] the third", holds: "the third"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := mountWith(t, fs.Options{}, ftptest.WithConfig(func(s *server.Config) { s.FoldCase = c.fold }))
+			r.put("f", "old")
+			r.put("g", "next")
+			r.sh("cat f g")
+			for _, f := range c.faults {
+				r.srv.Fault(f)
+			}
+			if got := r.run("python3", "-c", reopening+"held = os.open('f', os.O_RDWR)"+c.script); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+			r.drain()
+			r.has("f", c.holds)
+		})
+	}
+}
+
+// A name that a file had in another case is that of the file that somebody else makes.
+func TestOpenOfAnAliasThatBecameAFile(t *testing.T) {
+	r := mountWith(t, fs.Options{}, ftptest.WithConfig(func(c *server.Config) { c.FoldCase = true }))
+	r.put("f", "old")
+	p := r.start(`exec 3<>F; rm f; echo ready; read x; printf MINE! > F; cat F; echo; read x`)
+	p.expect("ready")
+	r.put("F", "of another client")
+	p.say()
+	p.expect("MINE!")
+	p.end()
+	r.drain()
+	r.has("F", "MINE!")
+}
+
+// Closing beside opening: what is opened can be mapped, always.
+func TestMapsBesideClosesOfTheSameFile(t *testing.T) {
+	r := mount(t)
+	r.put("f", "some content")
+	got := r.run("python3", "-c", reopening+`
+def open_and_map():
+    for _ in range(600):
+        fd = os.open('f', os.O_RDONLY)
+        mmap.mmap(fd, 0, prot=mmap.PROT_READ)
+        os.close(fd)
+print([os.waitpid(pid, 0)[1] for pid in [beside(open_and_map), beside(open_and_map)]])
 `)
-	if want := "4 next\n5 anew! old 3"; got != want {
+	if want := "[0, 0]"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	r.drain()
-	r.has("f", "anew!")
+}
+
+// chmod, utime and a map of a file that is replaced all the time succeed.
+func TestChangesOfAFileThatIsReplacedAllTheTime(t *testing.T) {
+	r := mount(t)
+	r.put("f", "0")
+	got := r.run("python3", "-c", reopening+`
+def change():
+    while not os.path.exists('done'):
+        os.chmod('f', 0o644)
+        os.utime('f')
+        with open('f') as f: mmap.mmap(f.fileno(), 1, prot=mmap.PROT_READ)[:1]
+pids = [beside(change), beside(change)]
+for i in range(150):
+    with open('n', 'w') as n: n.write('%d' % i)
+    os.rename('n', 'f')
+open('done', 'w').close()
+print([os.waitpid(pid, 0)[1] for pid in pids])
+`)
+	if want := "[0, 0]"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A rename that the server refuses leaves what it was to replace where it is,
+// also if that was put aside for who has it open, with what he has written.
+func TestRefusedRenameOverALargeOpenFile(t *testing.T) {
+	big := strings.Repeat("0123456789abcdef", 6<<16)
+	for name, c := range map[string]struct{ script, holds string }{
+		"read":    {"", big},
+		"written": {"os.pwrite(held, b'MINE', 0)", "MINE" + big[4:]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := mount(t)
+			r.put("f", big)
+			r.put("g", "next")
+			r.sh("ls")
+			r.srv.Fault(ftptest.Refuse("RNTO", 550, "no").OnArg("/f").Once())
+			got := r.run("python3", "-c", reopening+"held = os.open('f', os.O_RDWR)\n"+c.script+`
+try: os.rename('g', 'f')
+except PermissionError: print('refused')
+print(os.listdir('.'), os.pread(held, 4, 5 << 20).decode())
+os.close(held)
+`)
+			if want := "refused\n['f', 'g'] 0123"; got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+			r.drain()
+			r.has("f", c.holds)
+			r.has("g", "next")
+			r.sh("printf X >> f")
+			r.drain()
+			r.has("f", c.holds+"X")
+			if left, err := filepath.Glob(filepath.Join(r.srv.Root, ".*")); err != nil || len(left) > 0 {
+				t.Errorf("left on the server: %q, %v", left, err)
+			}
+		})
+	}
 }

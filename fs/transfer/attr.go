@@ -119,17 +119,17 @@ func (m *Manager) MayWrite(p string, e conn.Entry) bool {
 	if _, local := m.Local(p); local {
 		return true
 	}
-	return m.mayWrite(e)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mayWriteLocked(e)
 }
 
-// mayWrite is MayWrite of a file that the server has.
-func (m *Manager) mayWrite(e conn.Entry) bool {
+// mayWriteLocked is MayWrite of a file that the server has.
+func (m *Manager) mayWriteLocked(e conn.Entry) bool {
 	if e.Perm != "" {
 		return strings.ContainsAny(e.Perm, "wa")
 	}
-	m.mu.Lock()
 	self := m.self
-	m.mu.Unlock()
 	const ownerMay, groupMay, othersMay = 0o200, 0o020, 0o002
 	switch {
 	case !e.HasMode || self == (owner{}) || e.Owner == "":

@@ -115,10 +115,10 @@ func TestBackNamesInTheQueue(t *testing.T) {
 		r.save("/gone", []byte("never"))
 		back()
 		for _, err := range []error{
-			r.m.Rename(t.Context(), "/tmp1", "/a", false),
-			r.m.Rename(t.Context(), "/a", "/b", false),
-			r.m.Rename(t.Context(), "/tmp2", "/target", false),
-			r.m.Remove(t.Context(), "/gone"),
+			r.m.Rename(t.Context(), "/tmp1", "/a", false, nil),
+			r.m.Rename(t.Context(), "/a", "/b", false, nil),
+			r.m.Rename(t.Context(), "/tmp2", "/target", false, nil),
+			r.m.Remove(t.Context(), "/gone", nil),
 		} {
 			if err != nil {
 				t.Error(err)
@@ -128,7 +128,7 @@ func TestBackNamesInTheQueue(t *testing.T) {
 			t.Error(err)
 		}
 		r.save("/d/f", []byte("below"))
-		if err := r.m.Rename(t.Context(), "/d", "/e", false); err != nil {
+		if err := r.m.Rename(t.Context(), "/d", "/e", false, nil); err != nil {
 			t.Error(err)
 		}
 		r.drain()

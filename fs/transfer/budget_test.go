@@ -141,7 +141,7 @@ func (r *rig) removeAll(dir string) {
 		p := dir + "/" + e.Name
 		if e.Kind == conn.KindDir {
 			r.removeAll(p)
-		} else if err := r.m.Remove(r.Context(), p); err != nil {
+		} else if err := r.m.Remove(r.Context(), p, nil); err != nil {
 			r.Error(err)
 		}
 	}

@@ -256,8 +256,9 @@ func (f *File) changeLocked(h *Handle, off func(c *cache.Copy) int64, fn func(c 
 // before an upload must not change by it.
 func now() time.Time { return time.Now().Truncate(time.Second) }
 
-// empty is O_TRUNC, or the content of a created file.
-func (f *File) empty(h *Handle) error {
+// Empty is O_TRUNC, or the content of a created file.
+func (h *Handle) Empty() error {
+	f := h.f
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := f.copy

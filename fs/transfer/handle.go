@@ -40,40 +40,32 @@ type Handle struct {
 	lost    error       // what was written through it is in the recovery folder, for this reason; guarded by f.mu
 }
 
-// Again opens the file of h once more if that has lost its name, which Open
-// would not find. Nil if it still has one, or nobody has it open any more.
-// fs.ErrPermission.
+// Again opens the file of h once more, whatever its name is by now, and if it
+// has none. Nil if nobody has it open any more. fs.ErrPermission.
 func (h *Handle) Again(how How) (*Handle, error) {
 	f := h.f
-	f.mu.Lock()
-	unlinked, p, e := f.unlinked, f.path, f.entry
-	f.mu.Unlock()
-	if !unlinked {
-		return nil, nil
-	}
-	if (how.Write || how.Truncate) && !f.m.mayWrite(e) {
-		return nil, &conn.Error{Op: "open", Path: p, Outcome: conn.Refused, Err: fs.ErrPermission}
-	}
 	f.m.mu.Lock()
-	if f.handles == 0 {
-		f.m.mu.Unlock()
-		return nil, nil
-	}
+	defer f.m.mu.Unlock()
 	f.mu.Lock()
-	again := f.handleLocked(how.Write || how.Truncate)
-	f.mu.Unlock()
-	f.m.mu.Unlock()
-	if how.Truncate {
-		if err := f.empty(again); err != nil {
-			again.Release()
-			return nil, err
-		}
+	defer f.mu.Unlock()
+	write := how.Write || how.Truncate
+	switch {
+	case f.handles == 0:
+		return nil, nil
+	case write && !f.unlinked && !f.dirty && !f.m.mayWriteLocked(f.entry):
+		return nil, &conn.Error{Op: "open", Path: f.path, Outcome: conn.Refused, Err: fs.ErrPermission}
 	}
-	return again, nil
+	return f.handleLocked(write), nil
 }
 
-// SameFile tells whether h and o are handles of one file, whatever its name is.
-func (h *Handle) SameFile(o *Handle) bool { return h.f == o.f }
+// orReleased returns h, or if there is an err that, and h is released.
+func (h *Handle) orReleased(err error) (*Handle, error) {
+	if err != nil {
+		h.Release()
+		return nil, err
+	}
+	return h, nil
+}
 
 // handleLocked returns a new handle of f. The caller holds Manager.mu, too.
 func (f *File) handleLocked(write bool) *Handle {

@@ -136,6 +136,9 @@ func (r *rig) has(name string, content []byte) {
 func (r *rig) open(p string, how transfer.How) *transfer.Handle {
 	r.Helper()
 	h, err := r.m.Open(r.Context(), p, how)
+	if err == nil && how.Truncate {
+		err = h.Empty()
+	}
 	if err != nil {
 		r.Fatal(err)
 	}

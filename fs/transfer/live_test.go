@@ -87,7 +87,7 @@ func TestLiveUploadIsGivenUp(t *testing.T) {
 		"cut":   func(r *rig, _ *transfer.Handle, _ []byte) { r.srv.DropSessions(); settle() },
 		"rename": func(r *rig, _ *transfer.Handle, _ []byte) {
 			for _, names := range [][2]string{{"/f", "/g"}, {"/g", "/f"}} {
-				if err := r.m.Rename(r.Context(), names[0], names[1], false); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				if err := r.m.Rename(r.Context(), names[0], names[1], false, nil); err != nil && !errors.Is(err, fs.ErrNotExist) {
 					r.Error(err)
 				}
 			}
@@ -113,7 +113,7 @@ func TestLiveUploadIsGivenUp(t *testing.T) {
 // A file that is unlinked while it is sent leaves nothing.
 func TestLiveUploadOfAnUnlinkedFile(t *testing.T) {
 	virtualLive(t, func(t *testing.T, r *rig, h *transfer.Handle, want []byte) {
-		if err := r.m.Remove(t.Context(), "/f"); err != nil {
+		if err := r.m.Remove(t.Context(), "/f", nil); err != nil {
 			t.Error(err)
 		}
 		r.writeOn(h, want, 5<<20)

@@ -31,7 +31,7 @@ func TestLocalOnly(t *testing.T) {
 		r.flush(h)
 		h.Release()
 		r.save("/4913", nil)
-		if err := r.m.Remove(t.Context(), "/4913"); err != nil {
+		if err := r.m.Remove(t.Context(), "/4913", nil); err != nil {
 			t.Error(err)
 		}
 		if log := r.srv.Log(); len(log) > 0 {
@@ -47,7 +47,7 @@ func TestLocalOnly(t *testing.T) {
 			r.reads("/.f.txt.swp", []byte("keysmore"))
 			r.names("", "d", "f.txt")
 		}
-		if err := r.m.Remove(t.Context(), "/.f.txt.swp"); err != nil {
+		if err := r.m.Remove(t.Context(), "/.f.txt.swp", nil); err != nil {
 			t.Error(err)
 		}
 		r.unmount()
@@ -64,7 +64,7 @@ func TestLocalOnlyRenames(t *testing.T) {
 	localRig(t, func(t *testing.T, r *rig) {
 		r.save("/.new.swx", []byte("new version"))
 		for _, names := range [][2]string{{"/.new.swx", "/.again.swx"}, {"/.again.swx", "/f.txt"}, {"/f.txt", "/.x.swp"}} {
-			if err := r.m.Rename(t.Context(), names[0], names[1], false); err != nil {
+			if err := r.m.Rename(t.Context(), names[0], names[1], false, nil); err != nil {
 				t.Error(err)
 			}
 			r.drain()
@@ -81,8 +81,8 @@ func TestLocalOnlyRenames(t *testing.T) {
 // nothing about the server's file of that name.
 func TestWhatNeverTravelledIsOnlyHere(t *testing.T) {
 	for name, do := range map[string]func(r *rig) error{
-		"removed": func(r *rig) error { return r.m.Remove(r.Context(), "/.a.swp") },
-		"renamed": func(r *rig) error { return r.m.Rename(r.Context(), "/.a.swp", "/.b.swp", false) },
+		"removed": func(r *rig) error { return r.m.Remove(r.Context(), "/.a.swp", nil) },
+		"renamed": func(r *rig) error { return r.m.Rename(r.Context(), "/.a.swp", "/.b.swp", false, nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			localRig(t, func(t *testing.T, r *rig) {
@@ -110,7 +110,7 @@ func TestWhatNeverTravelledIsOnlyHere(t *testing.T) {
 			back()
 			r.put("f", []byte("theirs"))
 			r.mount(4)
-			if err := r.m.Remove(t.Context(), "/f"); err != nil {
+			if err := r.m.Remove(t.Context(), "/f", nil); err != nil {
 				t.Error(err)
 			}
 			r.has("f", []byte("theirs"))

@@ -153,9 +153,9 @@ func (m *machine) changeName(a action) {
 		return
 	}
 	if a.Op == "remove" {
-		err = m.m.Remove(m.Context(), "/"+a.Name)
+		err = m.m.Remove(m.Context(), "/"+a.Name, nil)
 	} else {
-		err = m.m.Rename(m.Context(), "/"+a.Name, "/"+a.To, false)
+		err = m.m.Rename(m.Context(), "/"+a.Name, "/"+a.To, false, nil)
 	}
 	if err != nil {
 		m.settleDown()

@@ -125,7 +125,7 @@ func (m *Manager) spawn(fn func()) bool {
 // How says how a file is opened.
 type How struct {
 	Write    bool // for writing
-	Truncate bool // O_TRUNC
+	Truncate bool // O_TRUNC: the caller will Empty it
 }
 
 // Open opens the file at p. The attributes that it starts from are at most a
@@ -170,12 +170,7 @@ func (m *Manager) open(ctx context.Context, p string, how How) (*Handle, error) 
 	if err == nil && how.Write && !how.Truncate && e.Size >= appendFrom {
 		m.tryAppend(path.Dir(p))
 	}
-	switch {
-	case err == nil && how.Truncate:
-		if err = h.f.empty(h); err != nil {
-			h.Release()
-		}
-	case err == nil && !how.Write:
+	if err == nil && !how.Write && !how.Truncate {
 		m.ahead.opened(p, e)
 	}
 	return h, err
@@ -240,6 +235,9 @@ func (m *Manager) create(ctx context.Context, p string, mode fs.FileMode, excl, 
 		return nil, conn.Entry{}, &conn.Error{Op: "STOR", Path: p, Outcome: conn.Refused, Err: fs.ErrExist}
 	case err == nil:
 		h, err := m.open(ctx, p, How{Write: true, Truncate: truncate})
+		if err == nil && truncate {
+			h, err = h.orReleased(h.Empty())
+		}
 		return h, e, err
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, conn.Entry{}, err
@@ -265,11 +263,8 @@ func (m *Manager) create(ctx context.Context, p string, mode fs.FileMode, excl, 
 		return h, e, err
 	}
 	m.tree.Show(p, e)
-	if err := h.f.empty(h); err != nil {
-		h.Release()
-		return nil, conn.Entry{}, err
-	}
-	return h, e, nil
+	h, err = h.orReleased(h.Empty())
+	return h, e, err
 }
 
 // lookBefore finds what a create would meet. The listing may call a name

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"time"
 
 	"ftpfs/cache"
 	"ftpfs/conn"
@@ -14,22 +15,33 @@ import (
 
 // Remove deletes the file at p. What was not uploaded yet never will be; who
 // has the file open goes on with its content, which is fetched first where it
-// is not here. fs.ErrNotExist, fs.ErrPermission, conn.ErrIsDir.
-func (m *Manager) Remove(ctx context.Context, p string) error {
+// is not here. removed, which may be nil, is called when that is done, before
+// anybody opens what is at p then. fs.ErrNotExist, fs.ErrPermission, conn.ErrIsDir.
+func (m *Manager) Remove(ctx context.Context, p string, removed func()) error {
 	f, v, err := m.beginRemoval(ctx, p)
 	if err != nil {
 		return err
 	}
 	defer m.endMove(v)
 	if f == nil {
-		if err := m.tree.Remove(ctx, p); err != nil {
-			return err
+		if err = m.tree.Remove(ctx, p); err == nil {
+			m.unlinkKept(m.store, p)
 		}
-		m.unlinkKept(m.store, p)
-		return nil
+	} else {
+		err = m.removeOpen(ctx, f, p)
 	}
+	if err == nil && removed != nil {
+		removed()
+	}
+	return err
+}
+
+// removeOpen is Remove of f, whose turn it takes over.
+func (m *Manager) removeOpen(ctx context.Context, f *File, p string) error {
 	defer f.give()
-	aside, err := f.keepContent(ctx, p)
+	open, done := f.keepOpen()
+	defer done()
+	aside, err := f.keepContent(ctx, p, open)
 	if err == nil && !aside {
 		if err = m.removeName(ctx, f, p); err == nil {
 			m.orphan(f, p)
@@ -175,22 +187,30 @@ func (f *File) resumeUpload() {
 // name.
 const keepAtMost = 4 << 20
 
-// keepContent sees to it that who has f open can go on reading when p, its
-// name, is gone: a little that is missing is fetched; else the file is kept on
-// the server under a temporary name until the last of them closes it, and aside
-// is true: p is free then. If the server has another version by now, or none,
-// there is nothing to keep: who reads on is told so.
-func (f *File) keepContent(ctx context.Context, p string) (aside bool, err error) {
+// backWithin is how long moveBack may take, whose caller may have no time left.
+const backWithin = 10 * time.Second
+
+// keepOpen keeps f as if it were open until done is called, and tells whether it
+// is: else what is fetched of it after the last close would be nobody's.
+func (f *File) keepOpen() (open bool, done func()) {
 	f.m.mu.Lock()
-	open := f.handles > 0
-	f.handles++ // else what is fetched after the last of them has closed it would be nobody's
+	open = f.handles > 0
+	f.handles++
 	f.m.mu.Unlock()
-	defer func() {
+	return open, func() {
 		f.m.mu.Lock()
 		f.handles--
 		f.m.mu.Unlock()
 		f.m.drop(f)
-	}()
+	}
+}
+
+// keepContent sees to it that who has f open, if anybody has, can go on reading when p, its
+// name, is gone: a little that is missing is fetched; else the file is kept on
+// the server under a temporary name until the last of them closes it, and aside
+// is true: p is free then. If the server has another version by now, or none,
+// there is nothing to keep: who reads on is told so.
+func (f *File) keepContent(ctx context.Context, p string, open bool) (aside bool, err error) {
 	f.mu.Lock()
 	size, missing := f.attrLocked().Size, f.missingLocked()
 	f.mu.Unlock()
@@ -245,6 +265,38 @@ func (f *File) moveAside(ctx context.Context, p string) error {
 	f.path, f.aside = temp, true
 	f.m.asides[f] = struct{}{}
 	return nil
+}
+
+// moveBack takes moveAside back, since nothing has taken the place of f at p.
+func (f *File) moveBack(ctx context.Context, p string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), backWithin)
+	defer cancel()
+	f.mu.Lock()
+	temp, e := f.path, f.entry
+	f.mu.Unlock()
+	err := f.m.tree.Return(ctx, temp, p, e)
+	if errors.Is(err, fs.ErrExist) {
+		return // something has: its answer was lost
+	} else if err != nil {
+		f.m.log.Warn("a file that was not replaced in the end is left on the server under another name", "path", p, "name", temp, "error", err)
+	}
+	f.m.tempGone(f.store, temp)
+	f.m.mu.Lock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.aside = false
+	delete(f.m.asides, f)
+	if err == nil && f.m.files[p] == nil {
+		f.path, f.unlinked = p, false
+		f.m.files[p] = f
+	}
+	f.m.mu.Unlock()
+	if f.dirty && !f.unlinked {
+		f.m.logged(f.store.Dirty(p, f.copy))
+		f.m.tree.Show(p, f.entry)
+		f.askLocked()
+		f.queueLocked()
+	}
 }
 
 // belowLocked returns the files at p and below it, in the order of their

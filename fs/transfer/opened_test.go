@@ -18,7 +18,7 @@ func TestUnlinkWhileOpen(t *testing.T) {
 	want := random(300 << 10)
 	r.put("f", want)
 	h := r.open("/f", transfer.How{Write: true})
-	if err := r.m.Remove(t.Context(), "/f"); err != nil {
+	if err := r.m.Remove(t.Context(), "/f", nil); err != nil {
 		t.Fatal(err)
 	}
 	r.handleReads(h, want)
@@ -46,7 +46,7 @@ func TestUnlinkOfAFileThatWasNeverUploaded(t *testing.T) {
 	r.srv.ResetLog()
 	h := r.create("/f")
 	r.write(h, 0, []byte("x"))
-	if err := r.m.Remove(t.Context(), "/f"); err != nil {
+	if err := r.m.Remove(t.Context(), "/f", nil); err != nil {
 		t.Fatal(err)
 	}
 	r.flush(h)
@@ -67,7 +67,7 @@ func TestRenameOfOpenFiles(t *testing.T) {
 	h := r.open("/a", transfer.How{Write: true})
 	old := r.open("/target", transfer.How{})
 	r.write(h, 0, []byte("changed"))
-	if err := r.m.Rename(t.Context(), "/a", "/target", false); err != nil {
+	if err := r.m.Rename(t.Context(), "/a", "/target", false, nil); err != nil {
 		t.Fatal(err)
 	}
 	copy(want, "changed")
@@ -87,7 +87,7 @@ func TestRenameOfAFileThatWasNeverUploaded(t *testing.T) {
 	r.srv.ResetLog()
 	h := r.create("/tmp")
 	r.write(h, 0, []byte("new"))
-	if err := r.m.Rename(t.Context(), "/tmp", "/target", false); err != nil {
+	if err := r.m.Rename(t.Context(), "/tmp", "/target", false, nil); err != nil {
 		t.Fatal(err)
 	}
 	r.flush(h)
@@ -106,7 +106,7 @@ func TestRenamedDirectoryOfOpenFiles(t *testing.T) {
 	r.put("d/sub/f", []byte("old"))
 	h := r.open("/d/sub/f", transfer.How{Write: true})
 	r.write(h, 0, []byte("new"))
-	if err := r.m.Rename(t.Context(), "/d", "/e", false); err != nil {
+	if err := r.m.Rename(t.Context(), "/d", "/e", false, nil); err != nil {
 		t.Fatal(err)
 	}
 	r.flush(h)
@@ -126,8 +126,8 @@ func TestUnlinkOfABigOpenFile(t *testing.T) {
 		name string
 		lose func() error
 	}{
-		{"unlink", func() error { return r.m.Remove(t.Context(), "/big") }},
-		{"rename over", func() error { return r.m.Rename(t.Context(), "/tmp", "/big", false) }},
+		{"unlink", func() error { return r.m.Remove(t.Context(), "/big", nil) }},
+		{"rename over", func() error { return r.m.Rename(t.Context(), "/tmp", "/big", false, nil) }},
 	} {
 		r.put("big", want)
 		h := r.open("/big", transfer.How{})

@@ -34,9 +34,9 @@ func TestNameOfAnOpenFileThatChanged(t *testing.T) {
 		change func(r *rig) error
 		want   []string
 	}{
-		"removed":      {func(r *rig) error { return r.m.Remove(r.Context(), "/f") }, []string{"other"}},
-		"renamed":      {func(r *rig) error { return r.m.Rename(r.Context(), "/f", "/g", false) }, []string{"g", "other"}},
-		"renamed over": {func(r *rig) error { return r.m.Rename(r.Context(), "/other", "/f", false) }, []string{"f"}},
+		"removed":      {func(r *rig) error { return r.m.Remove(r.Context(), "/f", nil) }, []string{"other"}},
+		"renamed":      {func(r *rig) error { return r.m.Rename(r.Context(), "/f", "/g", false, nil) }, []string{"g", "other"}},
+		"renamed over": {func(r *rig) error { return r.m.Rename(r.Context(), "/other", "/f", false, nil) }, []string{"f"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			virtual(t, func(t *testing.T, r *rig) {
@@ -69,7 +69,7 @@ func TestRemoveBesideAClose(t *testing.T) {
 				r.write(h, 0, random(1<<20))
 				done := begin(func() error { return h.Flush(context.Background()) })
 				settle()
-				if err := r.m.Remove(t.Context(), "/f"); err != nil {
+				if err := r.m.Remove(t.Context(), "/f", nil); err != nil {
 					t.Errorf("rm: %v", err)
 				}
 				if err := <-done; err != nil {
@@ -100,7 +100,7 @@ func TestUploadGoesOnAfterARefusedRemove(t *testing.T) {
 		h.Release() // what is missing is fetched first
 		settle()
 		refused := r.srv.Fault(ftptest.Refuse("DELE", 550, "/f: Permission denied"))
-		gone := begin(func() error { return r.m.Remove(t.Context(), "/f") })
+		gone := begin(func() error { return r.m.Remove(t.Context(), "/f", nil) })
 		settle()
 		stalled()
 		if err := <-gone; !errors.Is(err, fs.ErrPermission) {
@@ -124,7 +124,7 @@ func TestRmdirAfterRemoveOfAnUpload(t *testing.T) {
 		r.write(h, 0, bytes.Repeat([]byte("x"), 1<<20))
 		done := begin(func() error { return h.Flush(context.Background()) })
 		settle()
-		if err := r.m.Remove(t.Context(), "/d/f"); err != nil {
+		if err := r.m.Remove(t.Context(), "/d/f", nil); err != nil {
 			t.Errorf("rm: %v", err)
 		}
 		undo()
@@ -151,7 +151,7 @@ func TestUploadThatComesAboutAfterTheRemoval(t *testing.T) {
 		r.flush(h)
 		at := h.Attr().Time
 		h.Release()
-		if err := r.m.Remove(t.Context(), "/f"); err != nil {
+		if err := r.m.Remove(t.Context(), "/f", nil); err != nil {
 			t.Error(err)
 		}
 		r.save("/f", []byte("the second, longer"))
@@ -186,7 +186,7 @@ func TestRemoveOfAVersionThatWaitsBehindAnUpload(t *testing.T) {
 	virtual(t, func(t *testing.T, r *rig) {
 		undo := r.unconfirmed()
 		r.save("/f", []byte("the second, longer"))
-		if err := r.m.Remove(t.Context(), "/f"); err != nil {
+		if err := r.m.Remove(t.Context(), "/f", nil); err != nil {
 			t.Error(err)
 		}
 		undo()
@@ -203,7 +203,7 @@ func TestRemoveOfWhatADeadMountHasSent(t *testing.T) {
 		r.unmount()
 		undo()
 		r.mount(4)
-		if err := r.m.Remove(t.Context(), "/f"); err != nil {
+		if err := r.m.Remove(t.Context(), "/f", nil); err != nil {
 			t.Error(err)
 		}
 		r.drain()
@@ -226,7 +226,7 @@ func TestDeathDuringARemoval(t *testing.T) {
 		settle()
 		defer r.srv.Fault(ftptest.DelayReply("DELE", 250, time.Minute))()
 		ctx, cancel := context.WithCancel(t.Context())
-		removed := begin(func() error { return r.m.Remove(ctx, "/f") })
+		removed := begin(func() error { return r.m.Remove(ctx, "/f", nil) })
 		settle()
 		r.names("")
 		cancel()
@@ -248,7 +248,7 @@ func TestRefusedRemovalOfAFileThatWasClosed(t *testing.T) {
 		h := r.open("/f", transfer.How{})
 		undo := r.srv.Fault(ftptest.StallData("RETR", 100))
 		r.srv.Fault(ftptest.Refuse("DELE", 550, "No."))
-		done := begin(func() error { return r.m.Remove(t.Context(), "/f") })
+		done := begin(func() error { return r.m.Remove(t.Context(), "/f", nil) })
 		settle()
 		h.Release()
 		undo()

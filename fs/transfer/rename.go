@@ -28,7 +28,8 @@ func (v *move) concerns(p string) bool { return tree.IsBelow(p, v.from) || tree.
 
 // Rename moves the file or directory at from to to; see tree.Rename. A file
 // that was never uploaded only gets another name here, and is uploaded to it.
-func (m *Manager) Rename(ctx context.Context, from, to string, noReplace bool) error {
+// moved, which may be nil, is called when that is done, before anybody opens what is at to.
+func (m *Manager) Rename(ctx context.Context, from, to string, noReplace bool, moved func()) error {
 	v, held, err := m.beginMove(ctx, from, to)
 	defer func() {
 		for _, f := range held {
@@ -41,7 +42,9 @@ func (m *Manager) Rename(ctx context.Context, from, to string, noReplace bool) e
 	defer m.endMove(v)
 	target, aside := m.file(to), false
 	if target != nil && !noReplace {
-		if aside, err = target.keepContent(ctx, to); err != nil {
+		open, done := target.keepOpen()
+		defer done()
+		if aside, err = target.keepContent(ctx, to, open); err != nil {
 			return err
 		}
 	}
@@ -50,6 +53,9 @@ func (m *Manager) Rename(ctx context.Context, from, to string, noReplace bool) e
 	v.asked = true
 	m.mu.Unlock()
 	if err := m.renameName(ctx, from, to, noReplace); err != nil {
+		if aside {
+			target.moveBack(ctx, to)
+		}
 		return err
 	}
 	if target != nil && !aside {
@@ -57,6 +63,9 @@ func (m *Manager) Rename(ctx context.Context, from, to string, noReplace bool) e
 	}
 	m.repath(from, to)
 	v.moved = true
+	if moved != nil {
+		moved()
+	}
 	return nil
 }
 

@@ -30,7 +30,7 @@ func TestNobodyWaitsForAClone(t *testing.T) {
 	second := r.open("/f", transfer.How{Write: true})
 	r.write(second, 4, []byte("FIRST"))
 	r.handleReads(second, []byte("THE FIRST version"))
-	renamed := begin(func() error { return r.m.Rename(t.Context(), "/f", "/g", false) }) // waits for the upload
+	renamed := begin(func() error { return r.m.Rename(t.Context(), "/f", "/g", false, nil) }) // waits for the upload
 	select {
 	case err := <-closed:
 		t.Errorf("close has not waited: %v", err)
@@ -74,7 +74,7 @@ func TestRemovalDuringAClone(t *testing.T) {
 	for len(r.m.Status().Pending) == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	if err := r.m.Remove(t.Context(), "/f"); err != nil {
+	if err := r.m.Remove(t.Context(), "/f", nil); err != nil {
 		t.Error(err)
 	}
 	if err := slow.Drop(); err != nil {

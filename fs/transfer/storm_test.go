@@ -121,10 +121,10 @@ func (s *storm) step() {
 		}
 	case what < 9 && a != b:
 		after = s.holds.without(a).with(b, old)
-		err = s.m.Rename(s.Context(), "/d/"+a, "/d/"+b, false)
+		err = s.m.Rename(s.Context(), "/d/"+a, "/d/"+b, false, nil)
 	default:
 		after = s.holds.without(a)
-		err = s.m.Remove(s.Context(), "/d/"+a)
+		err = s.m.Remove(s.Context(), "/d/"+a, nil)
 	}
 	if err == nil {
 		s.holds = after

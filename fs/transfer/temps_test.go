@@ -55,7 +55,7 @@ func TestDirectoryWithLeftTemporariesIsRemoved(t *testing.T) {
 			virtual(t, func(t *testing.T, r *rig) {
 				leaveTemp(r)
 				c.do(r)
-				if err := r.m.Remove(t.Context(), c.dir+"/f"); err != nil {
+				if err := r.m.Remove(t.Context(), c.dir+"/f", nil); err != nil {
 					t.Fatal(err)
 				}
 				if err := r.m.Rmdir(t.Context(), c.dir); err != nil {
@@ -90,7 +90,7 @@ func TestDirectoryOfAFileWithoutANameIsRenamed(t *testing.T) {
 		want := random(6 << 20)
 		r.put("d/f", want)
 		h := r.open("/d/f", transfer.How{})
-		if err := r.m.Remove(t.Context(), "/d/f"); err != nil {
+		if err := r.m.Remove(t.Context(), "/d/f", nil); err != nil {
 			t.Fatal(err)
 		}
 		r.rename("/d", "/e")

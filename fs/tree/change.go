@@ -141,11 +141,21 @@ func (t *Tree) Rename(ctx context.Context, from, to string, noReplace bool) erro
 	if err != nil {
 		return err
 	}
+	return t.rename(ctx, e, from, to, noReplace, func() (bool, error) { there, err := t.exists(ctx, from); return !there, err })
+}
+
+// Return is Rename of e from a temporary name, which the tree does not show,
+// to to, where nothing is. fs.ErrExist.
+func (t *Tree) Return(ctx context.Context, temp, to string, e conn.Entry) error {
+	return t.rename(ctx, e, temp, to, true, func() (bool, error) { return t.exists(ctx, to) })
+}
+
+// rename renames e; done finds out whether that has come about, if the answer was lost.
+func (t *Tree) rename(ctx context.Context, e conn.Entry, from, to string, noReplace bool, done func() (bool, error)) error {
 	if err := t.makeRoom(ctx, e, to, noReplace); err != nil {
 		return err
 	}
-	err = t.once(ctx, func(ctx context.Context, s conn.Session) error { return s.Rename(ctx, from, to) },
-		func() (bool, error) { there, err := t.exists(ctx, from); return !there, err }, from, to)
+	err := t.once(ctx, func(ctx context.Context, s conn.Session) error { return s.Rename(ctx, from, to) }, done, from, to)
 	if err == nil {
 		err = t.respelled(ctx, from, to)
 	}
