@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -58,6 +59,10 @@ func readCalls(t *testing.T, name string) []call {
 // not the recorded one.
 func (r *playback) run(t *testing.T, calls []call) {
 	t.Helper()
+	// A program that another test starts meanwhile would inherit what is open here,
+	// and close it: a close(2) that the recorded program did not do, which uploads.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	defer func() {
 		for _, fd := range r.fds {
 			unix.Close(fd)

@@ -50,6 +50,7 @@ type File struct {
 	ordered   int64                // bytes written in order since f was empty; -1: there were others; guarded by mu
 	live      *live                // the upload of them under way; guarded by mu
 	job       *job                 // the upload under way or waiting for its turn; guarded by mu
+	removals  int                  // that wait for turn; guarded by mu
 	sentGen   uint64               // of copy, as the server has it; guarded by mu
 	sentSeq   uint64               // m.uploads when the last upload ended; guarded by mu
 	sentAt    time.Time            // when the last upload ended; guarded by mu
@@ -309,7 +310,11 @@ func (f *File) wakeLocked() {
 func (f *File) take(ctx context.Context) error {
 	select {
 	case f.turn <- struct{}{}:
-		return nil
+		if ctx.Err() == nil {
+			return nil
+		}
+		f.give()
+		return context.Cause(ctx)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

@@ -2,7 +2,9 @@ package transfer_test
 
 import (
 	"testing"
+	"time"
 
+	"ftpfs/conn/ftptest"
 	"ftpfs/fs/transfer"
 )
 
@@ -98,22 +100,26 @@ func TestWhatNeverTravelledIsOnlyHere(t *testing.T) {
 			})
 		})
 	}
-	t.Run("not sent", func(t *testing.T) {
-		virtual(t, func(t *testing.T, r *rig) {
-			r.remount(4, transfer.Options{Write: transfer.WriteBack})
-			r.save("/other", []byte("x"))
-			r.drain()
-			back := r.away()
-			r.save("/f", []byte("ours"))
-			settle()
-			r.unmount()
-			back()
-			r.put("f", []byte("theirs"))
-			r.mount(4)
-			if err := r.m.Remove(t.Context(), "/f", nil); err != nil {
-				t.Error(err)
-			}
-			r.has("f", []byte("theirs"))
+	for name, delay := range map[string]time.Duration{"not sent": 0, "being sent": 10 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, func(t *testing.T, r *rig) {
+				r.remount(4, transfer.Options{Write: transfer.WriteBack})
+				r.save("/other", []byte("x"))
+				r.drain()
+				back := r.away()
+				r.save("/f", []byte("ours"))
+				settle()
+				r.unmount()
+				back()
+				r.put("f", []byte("theirs"))
+				r.srv.Fault(ftptest.DelayReply("STOR", 150, delay))
+				r.mount(4)
+				time.Sleep(delay / 10) // the upload has seen theirs by then
+				if err := r.m.Remove(t.Context(), "/f", nil); err != nil {
+					t.Error(err)
+				}
+				r.has("f", []byte("theirs"))
+			})
 		})
-	})
+	}
 }

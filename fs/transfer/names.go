@@ -59,8 +59,7 @@ func (m *Manager) beginRemoval(ctx context.Context, p string) (f *File, v *move,
 	for {
 		f := m.file(p)
 		if f != nil {
-			f.stopJob()
-			if err := f.take(ctx); err != nil {
+			if err := f.takeStopped(ctx); err != nil {
 				f.resumeUpload()
 				return nil, nil, err
 			}
@@ -109,9 +108,14 @@ func (m *Manager) removeName(ctx context.Context, f *File, p string) error {
 	return err
 }
 
-// onlyHereLocked tells whether there can be nothing of f on the server.
+// onlyHereLocked tells whether there can be nothing of f on the server: a file
+// at its path (onServer) is somebody else's if our version was made where there was none.
 func (f *File) onlyHereLocked() bool {
-	return !f.onServer && !f.uncertain && (f.sealed == nil || !f.sealed.Attempted())
+	s := f.sealed
+	if f.uncertain || s != nil && s.Attempted() {
+		return false
+	}
+	return !f.onServer || s != nil && s.Pending() && s.Attrs().Base.State == conn.Absent
 }
 
 // orphan makes f a file without a name.
@@ -164,17 +168,24 @@ func (m *Manager) unlinkKept(s *cache.Store, p string) {
 	}
 }
 
-// stopJob gives up the upload under way, if there is one.
-func (f *File) stopJob() {
+// takeStopped gives up the upload under way, if there is one, and those that
+// begin until it has f's turn: who removes what is here does not mean what an upload finds on the server.
+func (f *File) takeStopped(ctx context.Context) error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.removals++
 	if f.job != nil {
 		f.job.cancel()
 	}
 	f.stopRetryLocked()
+	f.mu.Unlock()
+	err := f.take(ctx)
+	f.mu.Lock()
+	f.removals--
+	f.mu.Unlock()
+	return err
 }
 
-// resumeUpload starts the upload again that stopJob gave up.
+// resumeUpload starts the upload again that takeStopped gave up.
 func (f *File) resumeUpload() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

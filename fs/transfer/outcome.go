@@ -6,6 +6,7 @@ import (
 
 	"ftpfs/cache"
 	"ftpfs/conn"
+	"ftpfs/fs/tree"
 )
 
 // sent notes that the server has the version that j sealed.
@@ -40,6 +41,13 @@ func (f *File) sent(p string, s *cache.Sealed, j *job, e conn.Entry) {
 	}
 	f.dirty, f.emptied, f.withMode, f.unsure, f.sealed = false, false, false, false, nil
 	f.m.tree.Stored(p, e)
+}
+
+// isOfTemp tells whether what err is about was done to a temporary file, before
+// that could be renamed.
+func isOfTemp(err error) bool {
+	var e *conn.Error
+	return errors.As(err, &e) && e.Op != "RNTO" && tree.IsTemporary(path.Base(e.Path))
 }
 
 // forGood tells whether sending the file again would be refused again.

@@ -45,9 +45,9 @@ func (f *File) sendOnceOrTwice(ctx context.Context, p string, s *cache.Sealed) (
 			}
 		}
 		unknown := err != nil && !errors.Is(err, cache.ErrNotPending) && conn.OutcomeOf(err) == conn.Unknown
-		if unknown || err == nil { // one that did not come about says nothing about those before it
+		if reached := unknown && !isOfTemp(err); reached || err == nil { // one that did not come about says nothing about those before it
 			f.mu.Lock()
-			f.uncertain = unknown
+			f.uncertain = reached
 			f.mu.Unlock()
 		}
 		if again || !unknown || errors.Is(err, conn.ErrTimeout) || ctx.Err() != nil {

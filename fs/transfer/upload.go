@@ -146,6 +146,9 @@ func (f *File) startLocked() *job {
 	ctx, cancel := context.WithCancel(f.m.life)
 	j := &job{cancel: cancel, done: make(chan struct{})}
 	f.stopRetryLocked()
+	if f.removals > 0 {
+		cancel()
+	}
 	if !f.m.spawn(func() { f.run(ctx, j) }) {
 		cancel()
 		j.err = &conn.Error{Op: "STOR", Path: f.path, Outcome: conn.NotExecuted, Err: conn.ErrHostDown}
