@@ -263,7 +263,10 @@ func (n *node) Rename(ctx context.Context, name string, newParent gofs.InodeEmbe
 	if spelled := n.m.tree.Spelled(ctx, newPath); spelled != oldPath { // else only the case changes
 		newPath = spelled
 	}
-	if newPath != oldPath && tree.IsBelow(newPath, oldPath) { // by an alias: the kernel does not see it, and it would wait for itself
+	if newPath == oldPath { // by an alias: it is there already
+		return 0
+	}
+	if tree.IsBelow(newPath, oldPath) { // by an alias: the kernel does not see it, and it would wait for itself
 		return syscall.EINVAL
 	}
 	moved, err := n.m.moving(ctx, oldPath, newPath)

@@ -251,7 +251,6 @@ func (h *handle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
 
 // Release comes once, after the last Flush.
 func (h *handle) Release(ctx context.Context) syscall.Errno {
-	h.n.leave(h.t)
 	content := h.t.Content()
 	done := h.t.Holding() // as long as the kernel has it, and gives it to who opens the file now
 	h.t.Release()
@@ -260,6 +259,7 @@ func (h *handle) Release(ctx context.Context) syscall.Errno {
 		h.n.mu.Lock()
 		defer h.n.mu.Unlock()
 		h.n.modes.release(h.mode)
+		h.n.leaveLocked(h.t)
 		if h.mode == cached {
 			h.n.content = content
 		}

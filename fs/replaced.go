@@ -2,6 +2,8 @@ package fs
 
 import (
 	"context"
+	"errors"
+	iofs "io/fs"
 	"syscall"
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
@@ -94,11 +96,18 @@ func (n *node) asOpened(h *transfer.Handle) (e conn.Entry, unlinked, ok bool) {
 // isNobodys tells whether the mode and times of n, which h, if there is one, has
 // open, are nobody's any more. Who names an alias always gets the node of what is there.
 func (n *node) isNobodys(h *handle) bool {
-	if n.isGone() || h != nil && h.t.Attr().Unlinked {
-		return true
+	var t *transfer.Handle
+	if h != nil {
+		t = h.t
 	}
-	_, unlinked, _ := n.asOpened(nil)
-	return unlinked && n.alias
+	_, unlinked, open := n.asOpened(t)
+	n.m.names.RLock()
+	gone, astray := n.gone, n.astray
+	n.m.names.RUnlock()
+	if gone {
+		return unlinked || !open || astray // else it was opened late, as what is at its path
+	}
+	return unlinked && (h != nil || n.alias)
 }
 
 // childNow returns the child name if it is still what is there under that name:
@@ -205,6 +214,9 @@ func (n *node) openLate(ctx context.Context, how transfer.How) (*transfer.Handle
 	if t == nil && err == nil {
 		t, err = n.openPath(ctx, how)
 	}
+	if errors.Is(err, iofs.ErrNotExist) {
+		err = n.stale() // an open(2) that creates must find that out by a lookup
+	}
 	if err == nil {
 		n.hold(t)
 	}
@@ -231,6 +243,10 @@ func (n *node) isHeldBy(t *transfer.Handle) bool {
 func (n *node) leave(t *transfer.Handle) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.leaveLocked(t)
+}
+
+func (n *node) leaveLocked(t *transfer.Handle) {
 	if delete(n.held, t); len(n.held) == 0 {
 		n.held = nil // most are opened once
 	}

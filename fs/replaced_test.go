@@ -156,6 +156,20 @@ open('d/f', 'w').write('anew')
 with open('D/f', 'w') as f: f.write('MINE')
 print(open('D/f').read(), open('d/f').read(), os.pread(alias, 9, 0).decode())
 os.rename('d/f', 'f')`, want: "MINE MINE old", holds: "MINE"},
+		"renamed to itself by another spelling": {fold: true, script: `
+write(held, 'MIN')
+os.pwrite(held, b'MINE', 0)
+os.rename('F', 'f')
+os.pwrite(held, b'more', 4)
+os.close(held)
+print(open('f').read())`, want: "MINEmore", holds: "MINEmore"},
+		"its mode and time, opened as what took its place": {script: `
+looked = os.open('f', os.O_PATH)
+os.close(held)
+os.rename('g', 'f')
+with reopen(looked, 'r+') as w:
+    os.fchmod(w.fileno(), 0o600); os.utime(w.fileno(), (1e9, 1e9))
+print(oct(os.stat('f').st_mode), os.stat('f').st_mtime)`, want: "0o100600 1000000000.0", holds: "next"},
 		"two that took its place": {script: `
 looked = os.open('f', os.O_PATH)
 open('h', 'w').write('the third')
@@ -195,6 +209,51 @@ func TestOpenOfAnAliasThatBecameAFile(t *testing.T) {
 	p.end()
 	r.drain()
 	r.has("F", "MINE!")
+}
+
+// A file can be made by open(2) beside who removes it all the time.
+func TestCreateBesideRemovals(t *testing.T) {
+	r := mount(t)
+	got := r.run("python3", "-c", reopening+`
+def remove():
+    while not os.path.exists('done'):
+        try: os.unlink('f')
+        except FileNotFoundError: pass
+pid = beside(remove)
+for _ in range(200):
+    fd = os.open('f', os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    os.write(fd, b'x')
+    os.close(fd)
+open('done', 'w').close()
+print(os.waitpid(pid, 0)[1])
+`)
+	if got != "0" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// What is opened while the file that it replaces is being closed shows and
+// takes by a map what it does by read and write.
+func TestMapsBesideClosesOfTheFileBefore(t *testing.T) {
+	r := mount(t)
+	got := r.run("python3", "-c", reopening+`
+for i in range(150):
+    for name, c in ('f', b'old'), ('n', b'NEW'):
+        with open(name, 'wb') as f: f.write((c + b' %d ' % i) * 2000)
+    looked = os.open('f', os.O_PATH)
+    held = os.open('f', os.O_RDWR)
+    os.pread(held, 10, 0)
+    os.rename('n', 'f')
+    os.close(held)
+    fd = os.open('/proc/self/fd/%d' % looked, os.O_RDWR)
+    m = mmap.mmap(fd, 0)
+    if m[:] != os.pread(fd, 1 << 20, 0): print('they differ', i)
+    m[0:4] = b'MINE'
+    m.flush(); m.close(); os.close(fd); os.close(looked)
+`)
+	if got != "" {
+		t.Error(got)
+	}
 }
 
 // Closing beside opening: what is opened can be mapped, always.

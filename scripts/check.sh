@@ -28,5 +28,5 @@ go mod tidy -diff
 step go test
 go test -race -timeout 30m ./...
 
-step fuzzing, 10 s each target
-scripts/fuzz.sh 10s
+step fuzzing, 20000 inputs for each target
+scripts/fuzz.sh 20000x

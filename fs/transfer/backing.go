@@ -274,16 +274,20 @@ func (h *Handle) showLocked(c *cache.Copy) (old *cache.Copy) {
 	return old
 }
 
-// Holding keeps what maps of the handle show beyond its Release, so that another can Hold it: until
-// done is called, which the caller must do.
+// Holding keeps the file open, and what maps of the handle show, beyond its Release, so that another can be
+// opened Again and Hold it: until done is called, which the caller must do.
 func (h *Handle) Holding() (done func()) {
+	_, closed := h.f.keepOpen()
 	h.f.mu.Lock()
 	defer h.f.mu.Unlock()
 	if h.held == nil {
-		return func() {}
+		return closed
 	}
 	held := h.held.Retain()
-	return func() { h.f.m.logged(held.Close()) }
+	return func() {
+		h.f.m.logged(held.Close())
+		closed()
+	}
 }
 
 // Expose says that the kernel may let the program map the file of the copy,

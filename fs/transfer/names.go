@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"path"
 	"slices"
-	"time"
 
 	"ftpfs/cache"
 	"ftpfs/conn"
@@ -42,7 +40,10 @@ func (m *Manager) removeOpen(ctx context.Context, f *File, p string) error {
 	open, done := f.keepOpen()
 	defer done()
 	aside, err := f.keepContent(ctx, p, open)
-	if err == nil && !aside {
+	switch {
+	case err == nil && aside:
+		f.leaveAside()
+	case err == nil:
 		if err = m.removeName(ctx, f, p); err == nil {
 			m.orphan(f, p)
 		}
@@ -198,9 +199,6 @@ func (f *File) resumeUpload() {
 // name.
 const keepAtMost = 4 << 20
 
-// backWithin is how long moveBack may take, whose caller may have no time left.
-const backWithin = 10 * time.Second
-
 // keepOpen keeps f as if it were open until done is called, and tells whether it
 // is: else what is fetched of it after the last close would be nobody's.
 func (f *File) keepOpen() (open bool, done func()) {
@@ -251,62 +249,6 @@ func (f *File) missingLocked() (n int64) {
 		}
 		n += gap.Len
 		off = gap.Off + gap.Len
-	}
-}
-
-// moveAside renames the open file at p on the server; the journal knows the
-// name. Where that is refused, the file cannot lose its name: conn.ErrBusy.
-func (f *File) moveAside(ctx context.Context, p string) error {
-	temp := path.Join(path.Dir(p), tree.Temporary(f.m.store.ID()))
-	if err := f.store.Temp(temp); err != nil {
-		return err
-	}
-	if err := f.m.tree.Rename(ctx, p, temp, false); err != nil {
-		f.m.tempGone(f.store, temp)
-		if conn.OutcomeOf(err) == conn.Refused && !errors.Is(err, fs.ErrNotExist) {
-			err = &conn.Error{Op: "RNTO", Path: p, Outcome: conn.Refused, Err: conn.ErrBusy}
-		}
-		return err
-	}
-	f.m.orphan(f, p)
-	f.m.mu.Lock()
-	defer f.m.mu.Unlock()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.path, f.aside = temp, true
-	f.m.asides[f] = struct{}{}
-	return nil
-}
-
-// moveBack takes moveAside back, since nothing has taken the place of f at p.
-func (f *File) moveBack(ctx context.Context, p string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), backWithin)
-	defer cancel()
-	f.mu.Lock()
-	temp, e := f.path, f.entry
-	f.mu.Unlock()
-	err := f.m.tree.Return(ctx, temp, p, e)
-	if errors.Is(err, fs.ErrExist) {
-		return // something has: its answer was lost
-	} else if err != nil {
-		f.m.log.Warn("a file that was not replaced in the end is left on the server under another name", "path", p, "name", temp, "error", err)
-	}
-	f.m.tempGone(f.store, temp)
-	f.m.mu.Lock()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.aside = false
-	delete(f.m.asides, f)
-	if err == nil && f.m.files[p] == nil {
-		f.path, f.unlinked = p, false
-		f.m.files[p] = f
-	}
-	f.m.mu.Unlock()
-	if f.dirty && !f.unlinked {
-		f.m.logged(f.store.Dirty(p, f.copy))
-		f.m.tree.Show(p, f.entry)
-		f.askLocked()
-		f.queueLocked()
 	}
 }
 

@@ -54,11 +54,14 @@ func (m *Manager) Rename(ctx context.Context, from, to string, noReplace bool, m
 	m.mu.Unlock()
 	if err := m.renameName(ctx, from, to, noReplace); err != nil {
 		if aside {
-			target.moveBack(ctx, to)
+			target.moveBack(ctx, to, conn.OutcomeOf(err))
 		}
 		return err
 	}
-	if target != nil && !aside {
+	switch {
+	case aside:
+		target.leaveAside()
+	case target != nil:
 		m.orphan(target, to)
 	}
 	m.repath(from, to)

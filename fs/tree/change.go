@@ -141,20 +141,26 @@ func (t *Tree) Rename(ctx context.Context, from, to string, noReplace bool) erro
 	if err != nil {
 		return err
 	}
-	return t.rename(ctx, e, from, to, noReplace, func() (bool, error) { there, err := t.exists(ctx, from); return !there, err })
-}
-
-// Return is Rename of e from a temporary name, which the tree does not show,
-// to to, where nothing is. fs.ErrExist.
-func (t *Tree) Return(ctx context.Context, temp, to string, e conn.Entry) error {
-	return t.rename(ctx, e, temp, to, true, func() (bool, error) { return t.exists(ctx, to) })
-}
-
-// rename renames e; done finds out whether that has come about, if the answer was lost.
-func (t *Tree) rename(ctx context.Context, e conn.Entry, from, to string, noReplace bool, done func() (bool, error)) error {
 	if err := t.makeRoom(ctx, e, to, noReplace); err != nil {
 		return err
 	}
+	return t.rename(ctx, e, from, to, func() (bool, error) { there, err := t.exists(ctx, from); return !there, err })
+}
+
+// Return is Rename of e from a temporary name, which the tree does not show,
+// to to, if the server, whatever is shown, has nothing there: fs.ErrExist.
+func (t *Tree) Return(ctx context.Context, temp, to string, e conn.Entry) error {
+	isThere := func() (bool, error) { return t.exists(ctx, to) }
+	if there, err := isThere(); err != nil {
+		return err
+	} else if there {
+		return &conn.Error{Op: "RNTO", Path: to, Outcome: conn.Refused, Err: fs.ErrExist}
+	}
+	return t.rename(ctx, e, temp, to, isThere)
+}
+
+// rename renames e; done finds out whether that has come about, if the answer was lost.
+func (t *Tree) rename(ctx context.Context, e conn.Entry, from, to string, done func() (bool, error)) error {
 	err := t.once(ctx, func(ctx context.Context, s conn.Session) error { return s.Rename(ctx, from, to) }, done, from, to)
 	if err == nil {
 		err = t.respelled(ctx, from, to)
