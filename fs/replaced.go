@@ -119,7 +119,7 @@ func (n *node) childNow(name string) *gofs.Inode {
 	}
 	child := c.Operations().(*node)
 	n.m.names.RLock()
-	same := child.name == name && !child.gone
+	same := !child.gone && (!child.alias || child.name == name) // one that is being renamed is still here by its old name
 	n.m.names.RUnlock()
 	if _, unlinked, _ := child.asOpened(nil); !same || unlinked {
 		return nil
