@@ -44,6 +44,7 @@ func FuzzOneReplyPerCommand(f *testing.F) {
 		"200 a\r\n201 b\r\n202 c\r\n\x00\x00",
 		"20",
 		"200 a\r\n200 \x00\n", // begun before it was asked for
+		"\r200 \n",            // a blank begin
 	} {
 		f.Add([]byte(in))
 	}

@@ -96,6 +96,9 @@ func (p *replyReader) Wait() error {
 // replies, io.ErrUnexpectedEOF within one; anything that is not a reply is an
 // error that wraps conn.ErrProtocol and says what came.
 func (p *replyReader) Read() (Reply, error) {
+	if err := p.Wait(); err != nil { // one idea of where a reply begins
+		return Reply{}, err
+	}
 	line, err := p.line()
 	if err != nil {
 		return Reply{}, err
