@@ -5,6 +5,7 @@ import (
 	"errors"
 	iofs "io/fs"
 
+	"ftpfs/conn"
 	"ftpfs/fs/tree"
 )
 
@@ -28,13 +29,15 @@ func newMoves() moves {
 	return moves{renames: make(map[*passage]struct{}), changes: make(map[*passage]struct{})}
 }
 
-// found runs do, which works on the path of n, again if it has found nothing
-// there because n, or a directory above it, was being renamed: it moves here some time after it did on the server.
+// found runs do, which works on the path of n, again if that was refused because
+// n, or a directory above it, was being renamed: it moves here some time after it did on the
+// server. Any refusal can be due to that: what is looked at to learn
+// the reason may be back by then.
 func (n *node) found(ctx context.Context, do func() error) error {
 	for {
 		before := n.countMoves()
 		err := do()
-		if !errors.Is(err, iofs.ErrNotExist) {
+		if !errors.Is(err, iofs.ErrNotExist) && conn.OutcomeOf(err) != conn.Refused {
 			return err
 		}
 		n.m.names.RLock()

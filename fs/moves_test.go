@@ -1,6 +1,8 @@
 package fs_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -78,6 +80,32 @@ print(i > 3, wrong, sorted(os.listdir('.')), sorted(os.listdir('..')))
 			}
 		})
 	}
+}
+
+// Who is refused what is in a directory that is being renamed looks again when it
+// has been: the reason that was found may be that of another moment.
+func TestRefusedWhileTheDirectoryIsRenamed(t *testing.T) {
+	r := mount(t)
+	if err := os.MkdirAll(filepath.Join(r.srv.Root, "d", "sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	undo := r.srv.Fault(ftptest.DelayReply("RNTO", 250, time.Minute))
+	defer undo()
+	inside := r.start("cd d; echo ready; read x; ls; echo listed; read x")
+	inside.expect("ready")
+	renamed := r.srv.Count("RNTO")
+	rename := r.start("mv -T d e; echo renamed; read x")
+	r.srv.WaitCount("RNTO", renamed+1)
+	r.srv.Fault(ftptest.Refuse("MLSD", 550, "Permission denied.").Once())
+	listed := r.srv.Count("MLSD")
+	inside.say()
+	r.srv.WaitCount("MLSD", listed+1)
+	undo()
+	rename.expect("renamed")
+	inside.expect("sub")
+	inside.expect("listed")
+	inside.end()
+	rename.end()
 }
 
 // Who looks for a name does not wait for a rename that waits for something else.
