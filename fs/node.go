@@ -28,13 +28,13 @@ type node struct {
 
 	moves uint32 // how often it was renamed; guarded by m.names
 
-	gone   bool // it has lost its name; guarded by m.names
-	astray bool // gone by another spelling of its name: the kernel may still find it by its own; guarded by m.names
+	gone   bool          // it has lost its name; guarded by m.names
+	astray bool          // gone by another spelling of its name: the kernel may still find it by its own; guarded by m.names
+	late   chan struct{} // once it is gone: semaphore of one, who opens it; guarded by m.names
 
 	mu      sync.Mutex
 	modes   openModes         // guarded by mu
 	held    held              // guarded by mu
-	late    chan struct{}     // once it is gone: semaphore of one, who opens it; guarded by mu
 	told    stamp             // of a file: what the kernel was told last; guarded by mu
 	backing any               // what the kernel reads by itself, as transfer.Handle.Inode tells, while modes has such opens; guarded by mu
 	content any               // what the page cache holds, as transfer.Handle.Content tells; guarded by mu

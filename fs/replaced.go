@@ -51,11 +51,9 @@ func (m *Mount) lose(nodes []*node, astray bool) {
 	defer m.names.Unlock()
 	for _, n := range nodes {
 		n.gone, n.astray = true, astray
-		n.mu.Lock()
 		if n.late == nil {
 			n.late = make(chan struct{}, 1)
 		}
-		n.mu.Unlock()
 	}
 }
 
@@ -189,14 +187,11 @@ func (n *node) openPath(ctx context.Context, how transfer.How) (t *transfer.Hand
 // openLate opens n, which is gone. One at a time, so that the next finds the file that this one opens.
 func (n *node) openLate(ctx context.Context, how transfer.How) (*transfer.Handle, error) {
 	n.m.names.RLock()
-	astray := n.astray
+	astray, turn := n.astray, n.late
 	n.m.names.RUnlock()
 	if astray {
 		return nil, n.stale()
 	}
-	n.mu.Lock()
-	turn := n.late
-	n.mu.Unlock()
 	select {
 	case turn <- struct{}{}:
 		defer func() { <-turn }()
