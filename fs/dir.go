@@ -269,13 +269,13 @@ func (n *node) Rename(ctx context.Context, name string, newParent gofs.InodeEmbe
 	if tree.IsBelow(newPath, oldPath) { // by an alias: the kernel does not see it, and it would wait for itself
 		return syscall.EINVAL
 	}
-	moved, err := n.m.moving(ctx, oldPath, newPath)
+	sent, moved, err := n.m.moving(ctx, oldPath, newPath)
 	if err != nil {
 		return n.errno("rename", err)
 	}
 	defer moved()
 	were := to.nodesOf(newName)
-	err = n.m.transfer.Rename(ctx, oldPath, newPath, flags&renameNoReplace != 0, func() {
+	err = n.m.transfer.Rename(ctx, oldPath, newPath, flags&renameNoReplace != 0, sent, func() {
 		to.lost(newName, newPath, were)
 		n.moved(name, oldPath, to, newPath)
 	})
@@ -284,11 +284,10 @@ func (n *node) Rename(ctx context.Context, name string, newParent gofs.InodeEmbe
 
 // moved sees to the inodes after a rename of a child.
 func (n *node) moved(name, oldPath string, to *node, newPath string) {
-	if c := n.GetChild(name); c != nil {
-		child := c.Operations().(*node)
+	for _, child := range n.nodesOf(name) {
 		n.m.names.Lock()
-		child.parent, child.name = to, path.Base(newPath)
-		child.moves++
+		n.m.moves.last++
+		child.parent, child.name, child.lastMove = to, path.Base(newPath), n.m.moves.last
 		n.m.names.Unlock()
 	}
 	if !isNamed(oldPath, name) {

@@ -34,6 +34,7 @@ type mounted struct {
 	pool *conn.Pool
 	tree *tree.Tree
 	m    *transfer.Manager
+	mnt  *fs.Mount
 
 	store *cache.Store
 	puts  int // files put on the server, each with a time of its own
@@ -69,15 +70,14 @@ func mountWith(t *testing.T, o fs.Options, opts ...ftptest.Option) *mounted {
 	}
 	t.Cleanup(func() { r.m.Close() })
 	o.Mountpoint, o.FSName, o.UID, o.GID = r.dir, "test", uint32(os.Getuid()), uint32(os.Getgid())
-	mnt, err := fs.New(r.tree, r.m, o)
-	if err != nil {
+	if r.mnt, err = fs.New(r.tree, r.m, o); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := mnt.Unmount(context.Background()); err != nil {
+		if err := r.mnt.Unmount(context.Background()); err != nil {
 			t.Error(err)
 		}
-		mnt.Wait()
+		r.mnt.Wait()
 	})
 	r.tree.SetWritable("/")
 	return r

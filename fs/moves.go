@@ -6,6 +6,7 @@ import (
 	iofs "io/fs"
 
 	"ftpfs/conn"
+	"ftpfs/fs/transfer"
 	"ftpfs/fs/tree"
 )
 
@@ -13,6 +14,7 @@ import (
 // which must not be sent, or noted, under a path that a rename has just taken away.
 // Guarded by Mount.names.
 type moves struct {
+	last    uint32                // number of the last rename that came about
 	renames map[*passage]struct{} // by the path from which
 	changes map[*passage]struct{} // by the directory
 }
@@ -34,10 +36,12 @@ func newMoves() moves {
 // server. Any refusal can be due to that: what is looked at to learn
 // the reason may be back by then.
 func (n *node) found(ctx context.Context, do func() error) error {
-	for {
-		before := n.countMoves()
+	const most = 20 // a loop of renames delays nobody for ever
+	for tries := 1; ; tries++ {
+		before := n.latestMove()
 		err := do()
-		if !errors.Is(err, iofs.ErrNotExist) && conn.OutcomeOf(err) != conn.Refused {
+		refused := errors.Is(err, iofs.ErrNotExist) || conn.OutcomeOf(err) == conn.Refused
+		if !refused || errors.Is(err, transfer.ErrUntold) || tries == most {
 			return err
 		}
 		n.m.names.RLock()
@@ -46,20 +50,20 @@ func (n *node) found(ctx context.Context, do func() error) error {
 		if err := await(ctx, under); err != nil {
 			return err
 		}
-		if n.countMoves() == before {
+		if n.latestMove() == before {
 			return err
 		}
 	}
 }
 
-// countMoves tells how often n and the directories above it were renamed.
-func (n *node) countMoves() (moves uint32) {
+// latestMove returns the number of the last rename of n or of a directory above it.
+func (n *node) latestMove() (latest uint32) {
 	n.m.names.RLock()
 	defer n.m.names.RUnlock()
 	for ; n.parent != nil; n = n.parent {
-		moves += n.moves
+		latest = max(latest, n.lastMove)
 	}
-	return moves
+	return latest
 }
 
 // change runs do on the path of the name in n, as the server spells it, and
@@ -107,8 +111,9 @@ func (m *Mount) changing(ctx context.Context, dirs ...*node) (done func(), err e
 }
 
 // moving notes that what is at from is being renamed to to, until done is called, and
-// waits for the changes below it that have begun. The error is that of ctx.
-func (m *Mount) moving(ctx context.Context, from, to string) (done func(), err error) {
+// waits for the changes below it that have begun. sent is to be called before the
+// server is asked for anything. The error is that of ctx.
+func (m *Mount) moving(ctx context.Context, from, to string) (sent, done func(), err error) {
 	m.names.Lock()
 	r, done := m.beginLocked(m.moves.renames, passage{path: from, to: to})
 	var below []*passage
@@ -120,12 +125,14 @@ func (m *Mount) moving(ctx context.Context, from, to string) (done func(), err e
 	m.names.Unlock()
 	if err := await(ctx, below); err != nil {
 		done()
-		return nil, err
+		return nil, nil, err
 	}
-	m.names.Lock()
-	defer m.names.Unlock()
-	r.sent = true
-	return done, nil
+	sent = func() {
+		m.names.Lock()
+		defer m.names.Unlock()
+		r.sent = true
+	}
+	return sent, done, nil
 }
 
 // beginLocked puts p into all until end is called.

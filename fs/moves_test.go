@@ -3,8 +3,12 @@ package fs_test
 import (
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"ftpfs/conn/ftptest"
 )
@@ -106,6 +110,138 @@ func TestRefusedWhileTheDirectoryIsRenamed(t *testing.T) {
 	inside.expect("listed")
 	inside.end()
 	rename.end()
+}
+
+// A directory that was renamed before has moved when it goes into one that was not.
+func TestRefusedWhileTheDirectoryGoesElsewhere(t *testing.T) {
+	r := mount(t)
+	r.sh("mkdir -p a0/x b; echo hello > a0/x/f; mv a0 a; ls a/x b")
+	r.drain()
+	inside := r.start("cd a/x; stat -c %s f; echo ready; read x; chmod 600 f; echo ok; read x")
+	inside.expect("6")
+	inside.expect("ready")
+	undo := r.srv.Fault(ftptest.DelayReply("RNTO", 250, time.Minute))
+	defer undo()
+	renamed, asked := r.srv.Count("RNTO"), r.srv.Count("SITE")
+	rename := r.start("mv -T a/x b/x; echo renamed; read x")
+	r.srv.WaitCount("RNTO", renamed+1)
+	inside.say()
+	r.srv.WaitCount("SITE", asked+1)
+	undo()
+	rename.expect("renamed")
+	inside.expect("ok")
+	inside.end()
+	rename.end()
+}
+
+// Who is refused something does not wait for an upload that a rename waits for.
+func TestRefusedBesideARenameThatWaits(t *testing.T) {
+	r := mount(t)
+	r.sh("mkdir -p d/sub; echo g > d/g; ls d")
+	r.drain()
+	inside := r.start("cd d; stat -c %s g; echo ready; read x; ! chmod 600 g 2>&-; ! test -e nothing; touch -d 2001-01-01 sub; echo refused; read x")
+	inside.expect("2")
+	inside.expect("ready")
+	undo := r.srv.Fault(ftptest.DelayReply("STOR", 226, time.Minute))
+	defer undo()
+	r.srv.Fault(ftptest.Refuse("SITE", 550, "Operation not permitted."))
+	r.srv.Fault(ftptest.Refuse("MFMT", 550, "Operation not permitted."))
+	stored := r.srv.Count("STOR")
+	up := r.start("echo data > d/f; echo stored; read x")
+	r.srv.WaitCount("STOR", stored+1)
+	rename := r.start("mv -T d e; echo renamed; read x")
+	waitFor(t, "fs/transfer.(*Manager).beginMove")
+	start := time.Now()
+	inside.say()
+	inside.expect("refused")
+	if d := time.Since(start); d > 30*time.Second {
+		t.Errorf("it took %v", d)
+	}
+	undo()
+	up.expect("stored")
+	rename.expect("renamed")
+	up.end()
+	rename.end()
+	inside.end()
+}
+
+// What is told once is told, also to who opens the file beside a rename.
+func TestToldBesideARename(t *testing.T) {
+	r := mount(t)
+	r.sh("mkdir d; echo old > d/f")
+	r.drain()
+	inside := r.start("cd d; cat f; echo ready; read x; cat f 2>&- || echo told; cat f; read x")
+	inside.expect("old")
+	inside.expect("ready")
+	r.srv.Fault(ftptest.Refuse("STOR", 550, "Permission denied.").Once())
+	r.sh(": > d/f")
+	for len(r.m.Status().Failures) == 0 {
+		runtime.Gosched()
+	}
+	undo := r.srv.Fault(ftptest.DelayReply("RNTO", 250, time.Minute))
+	defer undo()
+	renamed := r.srv.Count("RNTO")
+	rename := r.start("mv -T d e; echo renamed; read x")
+	r.srv.WaitCount("RNTO", renamed+1)
+	inside.say()
+	inside.expect("told")
+	undo()
+	rename.expect("renamed")
+	inside.expect("old")
+	inside.end()
+	rename.end()
+}
+
+// A lookup is answered just after the rename of what it has found. Neither what another
+// client makes there then, nor what is renamed back, is taken for the other.
+func TestLookupAnsweredAfterARename(t *testing.T) {
+	beside := func(r *mounted, rename string) {
+		release, looked := r.mnt.HoldNode("a"), make(chan fuse.Status)
+		go func() {
+			var out fuse.EntryOut
+			looked <- r.mnt.Raw().Lookup(nil, &fuse.InHeader{NodeId: 1}, "a", &out)
+		}()
+		waitFor(r.T, "fs.(*node).asOpened") // it has found a, and waits
+		r.sh(rename)
+		release()
+		if status := <-looked; status != fuse.OK {
+			r.Error(status)
+		}
+	}
+	t.Run("another client's", func(t *testing.T) {
+		r := mount(t)
+		r.put("a", "first")
+		r.sh("cat a")
+		beside(r, "mv a b")
+		r.put("a", "of another client")
+		if got := r.sh("until test -e a; do :; done; cat a; echo; cat b; echo; stat -c %i a b | sort -u | wc -l"); got != "of another client\nfirst\n2" {
+			t.Errorf("a and b: %q", got)
+		}
+	})
+	t.Run("back", func(t *testing.T) {
+		r := mount(t)
+		r.sh("mkdir a; ls a")
+		inside := r.start("cd a; echo ready; read x; ls .; stat -c %F .; read x")
+		inside.expect("ready")
+		beside(r, "mv -T a b")
+		r.sh("mv -T b a")
+		inside.say()
+		inside.expect("directory")
+		inside.end()
+	})
+}
+
+// waitFor waits until a goroutine is in the function.
+func waitFor(t *testing.T, function string) {
+	t.Helper()
+	for end, buf := time.Now().Add(20*time.Second), make([]byte, 1<<20); ; {
+		if strings.Contains(string(buf[:runtime.Stack(buf, true)]), function) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("nobody is in %s", function)
+		}
+	}
 }
 
 // Who looks for a name does not wait for a rename that waits for something else.

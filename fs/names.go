@@ -46,10 +46,11 @@ func (n *node) lookupAlias(ctx context.Context, name, p string, out *fuse.EntryO
 func (n *node) aliasOf(ctx context.Context, name string, e conn.Entry) *gofs.Inode {
 	mode := fileType(e.Kind)
 	if c := n.GetChild(name); c != nil && c.StableAttr().Mode == mode {
+		child := c.Operations().(*node)
 		n.m.names.RLock()
-		same := c.Operations().(*node).name == e.Name
+		same := child.parent == n && child.name == e.Name
 		n.m.names.RUnlock()
-		_, unlinked, _ := c.Operations().(*node).asOpened(nil) // by the name that the server lists
+		_, unlinked, _ := child.asOpened(nil) // by the name that the server lists
 		if same && !unlinked {
 			return c
 		}

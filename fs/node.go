@@ -26,7 +26,7 @@ type node struct {
 	name   string // guarded by m.names
 	alias  bool   // the kernel knows it by another name, that differs in case; see names.go
 
-	moves uint32 // how often it was renamed; guarded by m.names
+	lastMove uint32 // number of its last rename, see moves; guarded by m.names
 
 	gone   bool          // it has lost its name; guarded by m.names
 	astray bool          // gone by another spelling of its name: the kernel may still find it by its own; guarded by m.names

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	iofs "io/fs"
+	"strings"
 	"syscall"
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
@@ -37,12 +38,20 @@ func (n *node) isGone() bool {
 	return n.gone
 }
 
-// nodesOf returns the node that the kernel knows as name in the directory n, if there is one.
+// nodesOf returns the node that the kernel knows as name in the directory n, if there is
+// one. A lookup that was answered beside a rename can have left what is elsewhere by now.
 func (n *node) nodesOf(name string) []*node {
-	if c := n.GetChild(name); c != nil {
-		return []*node{c.Operations().(*node)}
+	c := n.GetChild(name)
+	if c == nil {
+		return nil
 	}
-	return nil
+	child := c.Operations().(*node)
+	n.m.names.RLock()
+	defer n.m.names.RUnlock()
+	if child.parent != n || !strings.EqualFold(child.name, name) {
+		return nil
+	}
+	return []*node{child}
 }
 
 // lose notes that nodes have lost their name; astray: by another spelling of it.
@@ -117,8 +126,13 @@ func (n *node) childNow(name string) *gofs.Inode {
 	}
 	child := c.Operations().(*node)
 	n.m.names.RLock()
-	same := !child.gone && (!child.alias || child.name == name) // one that is being renamed is still here by its old name
+	gone, dir, own := child.gone, child.parent, child.name
 	n.m.names.RUnlock()
+	same := !gone && dir == n && own == name
+	if !gone && !same && !child.alias && !strings.EqualFold(own, name) {
+		// Being renamed, it is here by its old name until go-fuse has it at its own; what go-fuse has there, too, was left here.
+		same = dir.GetChild(own) != c
+	}
 	if _, unlinked, _ := child.asOpened(nil); !same || unlinked {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package fs_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -209,6 +210,26 @@ func TestOpenOfAnAliasThatBecameAFile(t *testing.T) {
 	p.end()
 	r.drain()
 	r.has("F", "MINE!")
+}
+
+// What was renamed over a name in another case is found when somebody else respells it.
+func TestRespelledWhileItIsOpen(t *testing.T) {
+	r := mountWith(t, fs.Options{}, ftptest.WithConfig(func(c *server.Config) { c.FoldCase = true }))
+	r.put("b", "old")
+	r.put("x", "new")
+	r.sh("cat b x; mv x B; cat B b")
+	p := r.start("exec 3<B; echo ready; read x")
+	p.expect("ready")
+	if err := os.Rename(filepath.Join(r.srv.Root, "b"), filepath.Join(r.srv.Root, "B")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		r.mnt.Refresh("")
+		if got := r.sh("ls; cat B"); got != "B\nnew" {
+			t.Errorf("the mount shows %q", got)
+		}
+	}
+	p.end()
 }
 
 // A file can be made by open(2) beside who removes it all the time.

@@ -45,6 +45,7 @@ func FuzzOneReplyPerCommand(f *testing.F) {
 		"20",
 		"200 a\r\n200 \x00\n", // begun before it was asked for
 		"\r200 \n",            // a blank begin
+		"200 a\r\n \r\n\x00201 b\r\n",
 	} {
 		f.Add([]byte(in))
 	}

@@ -78,14 +78,14 @@ func newReplyReader(r io.Reader) *replyReader {
 	return &replyReader{r: bufio.NewReaderSize(r, 4<<10)}
 }
 
-// Wait returns when the next reply has begun: blank lines are none. Errors as Read.
+// Wait returns when the next reply has begun: white space is none. Errors as Read.
 func (p *replyReader) Wait() error {
 	for {
 		b, err := p.r.Peek(1)
 		if err != nil {
 			return err
 		}
-		if b[0] != '\r' && b[0] != '\n' {
+		if !strings.ContainsRune("\t\n\v\f\r ", rune(b[0])) {
 			return nil
 		}
 		p.r.Discard(1)

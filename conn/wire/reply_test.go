@@ -30,6 +30,7 @@ var replyTests = []struct {
 	{"FEAT with 211-", "211-Features:\r\n211-MDTM\r\n211- SIZE\r\n211 End\r\n", []Reply{{211, []string{"Features:", "MDTM", " SIZE", "End"}}}},
 	{"goftp.io's blank line", "211-Extensions supported:\r\n MLST\r\n\r\n211 End\r\n", []Reply{{211, []string{"Extensions supported:", " MLST", "End"}}}},
 	{"blank lines between replies", "\r\n\r\n200 ok\r\n\r\n200 ok\r\n", []Reply{{200, []string{"ok"}}, {200, []string{"ok"}}}},
+	{"lines of white space between replies", " \r\n200 ok\r\n\t \r\n\r200 ok\r\n \r\n", []Reply{{200, []string{"ok"}}, {200, []string{"ok"}}}},
 	{"another code at the end", "226-sizes\r\n250 done\r\n", []Reply{{250, []string{"sizes", "done"}}}},
 	{"name with a space in front", "250-Listing\r\n type=file; 250 x\r\n250 End\r\n", []Reply{{250, []string{"Listing", " type=file; 250 x", "End"}}}},
 }

@@ -23,7 +23,7 @@ func TestOutageWhileAFileIsPutAside(t *testing.T) {
 				times := map[string]int{"RNTO": 1, "RNFR": 2}[verb]
 				r.srv.Fault(ftptest.DelayReply("RNTO", 250, time.Second).Once())
 				r.srv.Fault(ftptest.DelayReply("RNFR", 350, time.Second).OnArg("/g"))
-				renamed := begin(func() error { return r.m.Rename(t.Context(), "/g", "/f", false, nil) })
+				renamed := begin(func() error { return r.m.Rename(t.Context(), "/g", "/f", false, nil, nil) })
 				r.srv.WaitCount(verb, times)
 				synctest.Wait()
 				back := r.srv.Fault(ftptest.Refuse(ftptest.Greeting, 421, "Service not available"))

@@ -115,9 +115,9 @@ func TestBackNamesInTheQueue(t *testing.T) {
 		r.save("/gone", []byte("never"))
 		back()
 		for _, err := range []error{
-			r.m.Rename(t.Context(), "/tmp1", "/a", false, nil),
-			r.m.Rename(t.Context(), "/a", "/b", false, nil),
-			r.m.Rename(t.Context(), "/tmp2", "/target", false, nil),
+			r.m.Rename(t.Context(), "/tmp1", "/a", false, nil, nil),
+			r.m.Rename(t.Context(), "/a", "/b", false, nil, nil),
+			r.m.Rename(t.Context(), "/tmp2", "/target", false, nil, nil),
 			r.m.Remove(t.Context(), "/gone", nil),
 		} {
 			if err != nil {
@@ -128,7 +128,7 @@ func TestBackNamesInTheQueue(t *testing.T) {
 			t.Error(err)
 		}
 		r.save("/d/f", []byte("below"))
-		if err := r.m.Rename(t.Context(), "/d", "/e", false, nil); err != nil {
+		if err := r.m.Rename(t.Context(), "/d", "/e", false, nil, nil); err != nil {
 			t.Error(err)
 		}
 		r.drain()

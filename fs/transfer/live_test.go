@@ -87,7 +87,7 @@ func TestLiveUploadIsGivenUp(t *testing.T) {
 		"cut":   func(r *rig, _ *transfer.Handle, _ []byte) { r.srv.DropSessions(); settle() },
 		"rename": func(r *rig, _ *transfer.Handle, _ []byte) {
 			for _, names := range [][2]string{{"/f", "/g"}, {"/g", "/f"}} {
-				if err := r.m.Rename(r.Context(), names[0], names[1], false, nil); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				if err := r.m.Rename(r.Context(), names[0], names[1], false, nil, nil); err != nil && !errors.Is(err, fs.ErrNotExist) {
 					r.Error(err)
 				}
 			}

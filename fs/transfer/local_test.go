@@ -66,7 +66,7 @@ func TestLocalOnlyRenames(t *testing.T) {
 	localRig(t, func(t *testing.T, r *rig) {
 		r.save("/.new.swx", []byte("new version"))
 		for _, names := range [][2]string{{"/.new.swx", "/.again.swx"}, {"/.again.swx", "/f.txt"}, {"/f.txt", "/.x.swp"}} {
-			if err := r.m.Rename(t.Context(), names[0], names[1], false, nil); err != nil {
+			if err := r.m.Rename(t.Context(), names[0], names[1], false, nil, nil); err != nil {
 				t.Error(err)
 			}
 			r.drain()
@@ -84,7 +84,7 @@ func TestLocalOnlyRenames(t *testing.T) {
 func TestWhatNeverTravelledIsOnlyHere(t *testing.T) {
 	for name, do := range map[string]func(r *rig) error{
 		"removed": func(r *rig) error { return r.m.Remove(r.Context(), "/.a.swp", nil) },
-		"renamed": func(r *rig) error { return r.m.Rename(r.Context(), "/.a.swp", "/.b.swp", false, nil) },
+		"renamed": func(r *rig) error { return r.m.Rename(r.Context(), "/.a.swp", "/.b.swp", false, nil, nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			localRig(t, func(t *testing.T, r *rig) {

@@ -155,7 +155,7 @@ func (m *machine) changeName(a action) {
 	if a.Op == "remove" {
 		err = m.m.Remove(m.Context(), "/"+a.Name, nil)
 	} else {
-		err = m.m.Rename(m.Context(), "/"+a.Name, "/"+a.To, false, nil)
+		err = m.m.Rename(m.Context(), "/"+a.Name, "/"+a.To, false, nil, nil)
 	}
 	if err != nil {
 		m.settleDown()

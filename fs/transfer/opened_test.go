@@ -67,7 +67,7 @@ func TestRenameOfOpenFiles(t *testing.T) {
 	h := r.open("/a", transfer.How{Write: true})
 	old := r.open("/target", transfer.How{})
 	r.write(h, 0, []byte("changed"))
-	if err := r.m.Rename(t.Context(), "/a", "/target", false, nil); err != nil {
+	if err := r.m.Rename(t.Context(), "/a", "/target", false, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	copy(want, "changed")
@@ -87,7 +87,7 @@ func TestRenameOfAFileThatWasNeverUploaded(t *testing.T) {
 	r.srv.ResetLog()
 	h := r.create("/tmp")
 	r.write(h, 0, []byte("new"))
-	if err := r.m.Rename(t.Context(), "/tmp", "/target", false, nil); err != nil {
+	if err := r.m.Rename(t.Context(), "/tmp", "/target", false, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	r.flush(h)
@@ -106,7 +106,7 @@ func TestRenamedDirectoryOfOpenFiles(t *testing.T) {
 	r.put("d/sub/f", []byte("old"))
 	h := r.open("/d/sub/f", transfer.How{Write: true})
 	r.write(h, 0, []byte("new"))
-	if err := r.m.Rename(t.Context(), "/d", "/e", false, nil); err != nil {
+	if err := r.m.Rename(t.Context(), "/d", "/e", false, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	r.flush(h)
@@ -127,7 +127,7 @@ func TestUnlinkOfABigOpenFile(t *testing.T) {
 		lose func() error
 	}{
 		{"unlink", func() error { return r.m.Remove(t.Context(), "/big", nil) }},
-		{"rename over", func() error { return r.m.Rename(t.Context(), "/tmp", "/big", false, nil) }},
+		{"rename over", func() error { return r.m.Rename(t.Context(), "/tmp", "/big", false, nil, nil) }},
 	} {
 		r.put("big", want)
 		h := r.open("/big", transfer.How{})

@@ -35,8 +35,8 @@ func TestNameOfAnOpenFileThatChanged(t *testing.T) {
 		want   []string
 	}{
 		"removed":      {func(r *rig) error { return r.m.Remove(r.Context(), "/f", nil) }, []string{"other"}},
-		"renamed":      {func(r *rig) error { return r.m.Rename(r.Context(), "/f", "/g", false, nil) }, []string{"g", "other"}},
-		"renamed over": {func(r *rig) error { return r.m.Rename(r.Context(), "/other", "/f", false, nil) }, []string{"f"}},
+		"renamed":      {func(r *rig) error { return r.m.Rename(r.Context(), "/f", "/g", false, nil, nil) }, []string{"g", "other"}},
+		"renamed over": {func(r *rig) error { return r.m.Rename(r.Context(), "/other", "/f", false, nil, nil) }, []string{"f"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			virtual(t, func(t *testing.T, r *rig) {

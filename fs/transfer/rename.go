@@ -28,8 +28,9 @@ func (v *move) concerns(p string) bool { return tree.IsBelow(p, v.from) || tree.
 
 // Rename moves the file or directory at from to to; see tree.Rename. A file
 // that was never uploaded only gets another name here, and is uploaded to it.
-// moved, which may be nil, is called when that is done, before anybody opens what is at to.
-func (m *Manager) Rename(ctx context.Context, from, to string, noReplace bool, moved func()) error {
+// Either may be nil: begun is called when nothing is waited for any more, before the server is
+// asked for anything; moved when that is done, before anybody opens what is at to.
+func (m *Manager) Rename(ctx context.Context, from, to string, noReplace bool, begun, moved func()) error {
 	v, held, err := m.beginMove(ctx, from, to)
 	defer func() {
 		for _, f := range held {
@@ -40,6 +41,9 @@ func (m *Manager) Rename(ctx context.Context, from, to string, noReplace bool, m
 		return err
 	}
 	defer m.endMove(v)
+	if begun != nil {
+		begun()
+	}
 	target, aside := m.file(to), false
 	if target != nil && !noReplace {
 		open, done := target.keepOpen()
@@ -229,6 +233,7 @@ func (m *Manager) repath(from, to string) {
 	stores := map[*cache.Store]struct{}{m.store: {}}
 	m.mu.Lock()
 	m.repathTempsLocked(from, to)
+	m.repathOwedLocked(from, to)
 	for _, s := range m.adopted {
 		stores[s] = struct{}{}
 	}

@@ -31,7 +31,7 @@ func pendingTemp(r *rig) (back func()) {
 
 func (r *rig) rename(from, to string) {
 	r.Helper()
-	if err := r.m.Rename(r.Context(), from, to, false, nil); err != nil {
+	if err := r.m.Rename(r.Context(), from, to, false, nil, nil); err != nil {
 		r.Fatal(err)
 	}
 }
@@ -94,7 +94,7 @@ func slowRename(r *rig, from, to string) (done <-chan error) {
 	undo1 := r.srv.Fault(ftptest.DelayReply("RNFR", 350, time.Second))
 	undo2 := r.srv.Fault(ftptest.DelayReply("RNTO", 250, time.Second))
 	r.Cleanup(func() { undo1(); undo2() })
-	done = begin(func() error { return r.m.Rename(r.Context(), from, to, false, nil) })
+	done = begin(func() error { return r.m.Rename(r.Context(), from, to, false, nil, nil) })
 	settle()
 	return done
 }
@@ -178,7 +178,7 @@ func TestRenamesWaitOnlyForTheirOwnFiles(t *testing.T) {
 		undo := r.srv.Fault(ftptest.StallData("STOR", 1))
 		closed := begin(func() error { return h.Flush(t.Context()) })
 		settle()
-		moved := begin(func() error { return r.m.Rename(t.Context(), "/d", "/e", false, nil) })
+		moved := begin(func() error { return r.m.Rename(t.Context(), "/d", "/e", false, nil, nil) })
 		settle()
 		r.rename("/a", "/b")
 		r.names("", "b", "d")
@@ -201,7 +201,7 @@ func TestOpenBesideAReplacement(t *testing.T) {
 		replace func(r *rig) error
 		want    []byte // nil: there is no such file
 	}{
-		"renamed over": {func(r *rig) error { return r.m.Rename(r.Context(), "/next", "/f", false, nil) }, []byte("the next")},
+		"renamed over": {func(r *rig) error { return r.m.Rename(r.Context(), "/next", "/f", false, nil, nil) }, []byte("the next")},
 		"removed":      {func(r *rig) error { return r.m.Remove(r.Context(), "/f", nil) }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -18,7 +18,7 @@ func TestCloseDuringARename(t *testing.T) {
 	for i := range 30 {
 		from, to := fmt.Sprint("/f", i), fmt.Sprint("/f", i+1)
 		r.srv.ResetLog()
-		renamed := begin(func() error { return r.m.Rename(t.Context(), from, to, false, nil) })
+		renamed := begin(func() error { return r.m.Rename(t.Context(), from, to, false, nil, nil) })
 		for r.srv.Count("RNTO") == 0 {
 			runtime.Gosched()
 		}

@@ -30,7 +30,7 @@ func TestNobodyWaitsForAClone(t *testing.T) {
 	second := r.open("/f", transfer.How{Write: true})
 	r.write(second, 4, []byte("FIRST"))
 	r.handleReads(second, []byte("THE FIRST version"))
-	renamed := begin(func() error { return r.m.Rename(t.Context(), "/f", "/g", false, nil) }) // waits for the upload
+	renamed := begin(func() error { return r.m.Rename(t.Context(), "/f", "/g", false, nil, nil) }) // waits for the upload
 	select {
 	case err := <-closed:
 		t.Errorf("close has not waited: %v", err)

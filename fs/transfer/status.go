@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"ftpfs/fs/tree"
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -171,11 +173,28 @@ func (m *Manager) cameTrue(p string) {
 	delete(m.refusals, p)
 }
 
+// ErrUntold says that an error is that of an upload before, which no close could
+// report. It is returned once.
+var ErrUntold = errors.New("an upload failed before")
+
 // takeOwed returns, once, the failure at p that no close could report.
 func (m *Manager) takeOwed(p string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	err := m.owed[p]
+	if err == nil {
+		return nil
+	}
 	delete(m.owed, p)
-	return err
+	return fmt.Errorf("%w: %w", ErrUntold, err)
+}
+
+// repathOwedLocked tells at to what is owed at from.
+func (m *Manager) repathOwedLocked(from, to string) {
+	for p, err := range m.owed {
+		if tree.IsBelow(p, from) {
+			delete(m.owed, p)
+			m.owed[to+strings.TrimPrefix(p, from)] = err
+		}
+	}
 }

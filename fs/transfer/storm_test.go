@@ -121,7 +121,7 @@ func (s *storm) step() {
 		}
 	case what < 9 && a != b:
 		after = s.holds.without(a).with(b, old)
-		err = s.m.Rename(s.Context(), "/d/"+a, "/d/"+b, false, nil)
+		err = s.m.Rename(s.Context(), "/d/"+a, "/d/"+b, false, nil, nil)
 	default:
 		after = s.holds.without(a)
 		err = s.m.Remove(s.Context(), "/d/"+a, nil)
