@@ -74,6 +74,26 @@ func TestRefusalInTheBackgroundIsToldOnce(t *testing.T) {
 	})
 }
 
+// It is told to who opens the file by the name that it has then.
+func TestRefusalGoesWithARename(t *testing.T) {
+	virtual(t, func(t *testing.T, r *rig) {
+		r.put("d/f", []byte("old"))
+		undo := r.srv.Fault(ftptest.Refuse("STOR", 550, "/f: Permission denied"))
+		h := r.open("/d/f", transfer.How{Write: true, Truncate: true})
+		r.flush(h)
+		h.Release()
+		settle()
+		undo()
+		if err := r.m.Rename(t.Context(), "/d", "/e", false, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.m.Open(t.Context(), "/e/f", transfer.How{}); !errors.Is(err, fs.ErrPermission) || !errors.Is(err, transfer.ErrUntold) {
+			t.Errorf("the next open: %v", err)
+		}
+		r.reads("/e/f", []byte("old"))
+	})
+}
+
 // A lost connection, then a refusal: what is written afterwards is uploaded.
 func TestDrainAfterALateRefusal(t *testing.T) {
 	virtual(t, func(t *testing.T, r *rig) {
