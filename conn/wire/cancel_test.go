@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -145,6 +146,36 @@ func TestCancelOfAConclusion(t *testing.T) {
 					t.Errorf("the session is broken: %v", broken)
 				}
 			})
+		})
+	}
+}
+
+// A command that changes something and was given up does not come later, when
+// the network is back: the connection is reset. After others it ends in order, so
+// that the server knows at once.
+func TestGivenUpCommandIsNotDeliveredLater(t *testing.T) {
+	for line, want := range map[string]error{
+		"DELE /f": syscall.ECONNRESET, "RNTO /f": syscall.ECONNRESET, "RMD /d": syscall.ECONNRESET, "SITE CHMOD 600 /f": syscall.ECONNRESET,
+		"MLST /f": io.EOF, "NOOP": io.EOF,
+	} {
+		t.Run(line, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			c := control(t, serve(t, func(p *peer) {
+				p.say("220 hi")
+				p.expect(line)
+				cancel()
+				if _, err := p.r.ReadByte(); !errors.Is(err, want) {
+					t.Errorf("the server reads %v, want %v", err, want)
+				}
+			}))
+			end, err := c.Begin(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer end()
+			if r, err := c.Command(line); conn.OutcomeOf(err) != conn.Unknown {
+				t.Errorf("%v, %v", r, err)
+			}
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -218,20 +219,25 @@ func (c *Control) concluded(v *verb) bool {
 
 // Fail breaks the connection because of cause, unless it is broken already.
 // An open data connection is reset, so that the server cannot take what it
-// has for the whole.
+// has for the whole. So is the connection itself if a command that changes something is not
+// answered: TCP would go on trying to deliver that, and the server carry it
+// out when the network is back, after what was done meanwhile over another session.
 func (c *Control) Fail(cause error) {
 	if c.life.Err() == nil {
 		c.trace.event("ended: %v", cause)
 	}
 	c.kill(cause)
 	c.mu.Lock()
-	d, warm := c.data, c.warm
+	d, warm, changes := c.data, c.warm, slices.ContainsFunc(c.debts, (*debt).changes)
 	c.mu.Unlock()
 	if d != nil {
 		d.abort()
 	}
 	if warm != nil && warm.alive() {
 		warm.conn.Close()
+	}
+	if changes {
+		dropUnsent(c.tcp)
 	}
 	c.tcp.Close()
 }

@@ -136,8 +136,13 @@ func (c *Control) abort() {
 // the end of the data.
 func (d *dataConn) abort() {
 	d.aborted.Store(true)
-	if l, ok := d.Conn.(interface{ SetLinger(sec int) error }); ok {
+	dropUnsent(d.Conn)
+	d.Close()
+}
+
+// dropUnsent makes Close a reset: what the peer's TCP has not got, it never gets.
+func dropUnsent(c net.Conn) {
+	if l, ok := c.(interface{ SetLinger(sec int) error }); ok {
 		l.SetLinger(0)
 	}
-	d.Close()
 }

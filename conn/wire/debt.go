@@ -22,6 +22,15 @@ func (d *debt) last(r Reply) bool {
 	return !r.Preliminary() || t != nil && !t.upload && t.began.Load() && t.data.givenUp()
 }
 
+// changes reports whether the server has something else afterwards.
+func (d *debt) changes() bool {
+	switch d.verb {
+	case "APPE", "DELE", "MDTM", "MFMT", "MKD", "RMD", "RNTO", "SITE", "STOR": // MDTM can set a time
+		return true
+	}
+	return false
+}
+
 // readReplies is the one reader of the connection. It never waits for those
 // who want the replies, so that a server can always send.
 func (c *Control) readReplies(p *replyReader) {
