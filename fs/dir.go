@@ -277,17 +277,17 @@ func (n *node) Rename(ctx context.Context, name string, newParent gofs.InodeEmbe
 	were := to.nodesOf(newName)
 	err = n.m.transfer.Rename(ctx, oldPath, newPath, flags&renameNoReplace != 0, sent, func() {
 		to.lost(newName, newPath, were)
-		n.moved(name, oldPath, to, newPath)
+		n.moved(name, oldPath, to, newName, newPath)
 	})
 	return n.errno("rename", err)
 }
 
 // moved sees to the inodes after a rename of a child.
-func (n *node) moved(name, oldPath string, to *node, newPath string) {
+func (n *node) moved(name, oldPath string, to *node, newName, newPath string) {
 	for _, child := range n.nodesOf(name) {
 		n.m.names.Lock()
 		n.m.moves.last++
-		child.parent, child.name, child.lastMove = to, path.Base(newPath), n.m.moves.last
+		child.parent, child.name, child.known, child.lastMove = to, path.Base(newPath), newName, n.m.moves.last
 		n.m.names.Unlock()
 	}
 	if !isNamed(oldPath, name) {

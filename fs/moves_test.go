@@ -175,7 +175,7 @@ func TestToldBesideARename(t *testing.T) {
 	inside.expect("ready")
 	r.srv.Fault(ftptest.Refuse("STOR", 550, "Permission denied.").Once())
 	r.sh(": > d/f")
-	for len(r.m.Status().Failures) == 0 {
+	for end := time.Now().Add(20 * time.Second); len(r.m.Status().Failures) == 0 && time.Now().Before(end); {
 		runtime.Gosched()
 	}
 	undo := r.srv.Fault(ftptest.DelayReply("RNTO", 250, time.Minute))
@@ -196,7 +196,8 @@ func TestToldBesideARename(t *testing.T) {
 // client makes there then, nor what is renamed back, is taken for the other.
 func TestLookupAnsweredAfterARename(t *testing.T) {
 	beside := func(r *mounted, rename string) {
-		release, looked := r.mnt.HoldNode("a"), make(chan fuse.Status)
+		release, looked := r.mnt.HoldNode("a"), make(chan fuse.Status, 1)
+		defer release() // also if the test ends here
 		go func() {
 			var out fuse.EntryOut
 			looked <- r.mnt.Raw().Lookup(nil, &fuse.InHeader{NodeId: 1}, "a", &out)
@@ -218,6 +219,17 @@ func TestLookupAnsweredAfterARename(t *testing.T) {
 			t.Errorf("a and b: %q", got)
 		}
 	})
+	t.Run("to another case", func(t *testing.T) {
+		r := mount(t)
+		r.sh("mkdir a x; ls a x")
+		inside := r.start("cd a; echo ready; read x; ls .; stat -c %F .; read x")
+		inside.expect("ready")
+		beside(r, "mv -T a A")
+		r.sh("mv -T x a")
+		inside.say()
+		inside.expect("directory")
+		inside.end()
+	})
 	t.Run("back", func(t *testing.T) {
 		r := mount(t)
 		r.sh("mkdir a; ls a")
@@ -229,6 +241,24 @@ func TestLookupAnsweredAfterARename(t *testing.T) {
 		inside.expect("directory")
 		inside.end()
 	})
+}
+
+// A lookup is answered before go-fuse has followed a rename: what is renamed stays one inode.
+func TestLookupAnsweredDuringARename(t *testing.T) {
+	for name, c := range map[string]struct{ to, newName string }{
+		"another name":                  {"d", "y"},
+		"another directory":             {"e", "x"},
+		"another directory and name":    {"e", "y"},
+		"the same name in another case": {"d", "X"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := mount(t)
+			r.sh("mkdir -p d/x e; ls d e d/x")
+			if !r.mnt.LookupDuringRename(t.Context(), "d", "x", c.to, c.newName) {
+				t.Error("it is another inode")
+			}
+		})
+	}
 }
 
 // waitFor waits until a goroutine is in the function.

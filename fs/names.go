@@ -55,7 +55,7 @@ func (n *node) aliasOf(ctx context.Context, name string, e conn.Entry) *gofs.Ino
 			return c
 		}
 	}
-	return n.NewInode(ctx, &node{m: n.m, parent: n, name: e.Name, alias: true}, gofs.StableAttr{Mode: mode, Ino: n.m.nextIno()})
+	return n.NewInode(ctx, &node{m: n.m, parent: n, name: e.Name, known: name, alias: true}, gofs.StableAttr{Mode: mode, Ino: n.m.nextIno()})
 }
 
 // lost notes that p, which the kernel knew as name, and as were, is gone from there,

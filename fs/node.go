@@ -24,6 +24,7 @@ type node struct {
 
 	parent *node  // nil: the root; guarded by m.names
 	name   string // guarded by m.names
+	known  string // the name by which the kernel has it; guarded by m.names
 	alias  bool   // the kernel knows it by another name, that differs in case; see names.go
 
 	lastMove uint32 // number of its last rename, see moves; guarded by m.names
@@ -113,7 +114,7 @@ func (n *node) newChild(ctx context.Context, name string, ino uint64, mode uint3
 	case ino == 0:
 		ino = n.m.nextIno()
 	}
-	return n.NewInode(ctx, &node{m: n.m, parent: n, name: name}, gofs.StableAttr{Mode: mode, Ino: ino})
+	return n.NewInode(ctx, &node{m: n.m, parent: n, name: name, known: name}, gofs.StableAttr{Mode: mode, Ino: ino})
 }
 
 // numberOf returns the inode number that name has, or was promised.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	iofs "io/fs"
-	"strings"
 	"syscall"
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
@@ -48,7 +47,7 @@ func (n *node) nodesOf(name string) []*node {
 	child := c.Operations().(*node)
 	n.m.names.RLock()
 	defer n.m.names.RUnlock()
-	if child.parent != n || !strings.EqualFold(child.name, name) {
+	if child.parent != n || child.known != name {
 		return nil
 	}
 	return []*node{child}
@@ -126,14 +125,14 @@ func (n *node) childNow(name string) *gofs.Inode {
 	}
 	child := c.Operations().(*node)
 	n.m.names.RLock()
-	gone, dir, own := child.gone, child.parent, child.name
+	gone, dir, known, own := child.gone, child.parent, child.known, child.name
 	n.m.names.RUnlock()
-	same := !gone && dir == n && own == name
-	if !gone && !same && !child.alias && !strings.EqualFold(own, name) {
-		// Being renamed, it is here by its old name until go-fuse has it at its own; what go-fuse has there, too, was left here.
-		same = dir.GetChild(own) != c
+	same := dir == n && own == name
+	if !child.alias && (dir != n || known != name) {
+		// Being renamed, it is here by its old name until go-fuse has it by the new one, too: then it was left here.
+		same = dir.GetChild(known) != c
 	}
-	if _, unlinked, _ := child.asOpened(nil); !same || unlinked {
+	if _, unlinked, _ := child.asOpened(nil); gone || !same || unlinked {
 		return nil
 	}
 	return c

@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"ftpfs/fs/tree"
 	"log/slog"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"ftpfs/fs/tree"
 )
 
 const maxFailures = 20 // kept for Status; so many paths can owe an error, times 50
