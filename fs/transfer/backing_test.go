@@ -16,8 +16,11 @@ func (r *rig) bound(p string) (*transfer.Handle, *os.File) {
 	r.Helper()
 	h := r.open(p, transfer.How{Write: true})
 	file := h.BackingToWrite(r.Context())
-	if file == nil {
-		r.Fatal("the kernel cannot write the copy")
+	for end := time.Now().Add(20 * time.Second); file == nil; file = h.BackingToWrite(r.Context()) {
+		if time.Now().After(end) {
+			r.Fatal("the kernel cannot write the copy")
+		}
+		time.Sleep(time.Millisecond) // the server may have yet to confirm what was read just now
 	}
 	defer file.Close()
 	kernel, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", file.Fd()), os.O_RDWR, 0)
